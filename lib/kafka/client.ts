@@ -1,0 +1,77 @@
+// The Kafka client every service uses: kafkajs with bounds, our log, and one fault of its mended.
+import { createRequire } from "node:module";
+import { Kafka, logLevel, type LogEntry } from "kafkajs";
+import { logger } from "#lib/telemetry/logger.ts";
+
+/**
+ * Makes a client. It connects when a producer, consumer or admin made from it does.
+ *
+ * Give each consumer of one group a client of its own: kafkajs keeps a group's committed offsets per
+ * client, so two members that share one overwrite each other's.
+ *
+ * @param options.brokers addresses to start from, as `host:port`
+ * @param options.clientId this service's name in the broker's log
+ * @see https://kafka.js.org/docs/configuration
+ */
+export function createKafka(options: { brokers: string[]; clientId: string }): Kafka {
+  stopIdleThrottleChecks();
+  return new Kafka({
+    brokers: options.brokers,
+    clientId: options.clientId,
+    connectionTimeout: 3_000,
+    requestTimeout: 10_000,
+    // Short, because whoever calls kafkajs here retries for longer, and knows when to give up.
+    retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 5 },
+    logLevel: logLevel.INFO,
+    logCreator: () => log,
+  });
+}
+
+/**
+ * Writes kafkajs's log lines to ours, at a lower level: it calls an error what it is about to retry.
+ * What it does not retry reaches the caller, who logs it. Its lines on single connections and responses
+ * repeat what its other lines say, several times a second while a broker is away.
+ */
+function log({ namespace, level, log: { message, ...details } }: LogEntry): void {
+  const fields: Record<string, unknown> = { "kafkajs.namespace": namespace };
+  for (const key of ["broker", "groupId", "topic", "partition", "retryCount", "retryTime"]) {
+    if (details[key] !== undefined) fields[`kafkajs.${key}`] = details[key];
+  }
+  if (details["error"] !== undefined) fields["error"] = String(details["error"]);
+
+  const text = `kafkajs: ${message}`;
+  if (namespace === "Connection" || namespace === "BrokerPool") logger.debug(text, fields);
+  // Joining a changed group again is how Kafka works, not a fault.
+  else if (/group is rebalancing/i.test(message)) logger.debug(text, fields);
+  else if (level === logLevel.ERROR) logger.warn(text, fields);
+  else if (level === logLevel.WARN) logger.info(text, fields);
+  else logger.debug(text, fields);
+}
+
+/** The part of kafkajs's request queue that is mended. */
+interface RequestQueue {
+  readonly pending: readonly unknown[];
+  scheduleCheckPendingRequests(): void;
+}
+
+/**
+ * Mends kafkajs 2.2.4's request queue. After each response it sets a timer for
+ * `throttledUntil - now`, also when nothing is throttled or queued: `-1 - Date.now()`. The runtime
+ * turns that into 1 ms and prints a TimeoutNegativeWarning, and the timer sets itself again, so every
+ * open connection wakes the process a thousand times a second. With an empty queue there is nothing
+ * to check, and a request that has to queue later sets the timer itself.
+ *
+ * @see https://github.com/tulios/kafkajs/blob/v2.2.4/src/network/requestQueue/index.js
+ */
+function stopIdleThrottleChecks(): void {
+  if (isMended) return;
+  isMended = true;
+  const { prototype }: { prototype: RequestQueue } = require("kafkajs/src/network/requestQueue");
+  const schedule = prototype.scheduleCheckPendingRequests;
+  prototype.scheduleCheckPendingRequests = function (this: RequestQueue) {
+    if (this.pending.length > 0) schedule.call(this);
+  };
+}
+
+const require = createRequire(import.meta.url);
+let isMended = false;

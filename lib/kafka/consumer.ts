@@ -1,0 +1,455 @@
+// Consumer: handles a topic's records side by side, retries, buries what fails for good, loses none.
+import { Partitioners, type EachBatchPayload, type Kafka, type KafkaMessage } from "kafkajs";
+import { callerLocation } from "#lib/telemetry/code-location.ts";
+import type { ConsumedRecord } from "#lib/telemetry/kafka-consumer.ts";
+import { traceDeadLetter } from "#lib/telemetry/kafka-producer.ts";
+import { logger } from "#lib/telemetry/logger.ts";
+import { backoffMs, type Backoff } from "./backoff.ts";
+import { deadLetterHeaders, describeError } from "./dead-letter-headers.ts";
+import { startGroupSession, type GroupSession } from "./group-session.ts";
+import { OffsetTracker } from "./offset-tracker.ts";
+import { Outage } from "./outage.ts";
+import {
+  handleRecord,
+  type Outcome,
+  type RecordHandler,
+  type RecordHandlingOptions,
+  type RecordInHand,
+} from "./record-handling.ts";
+import { Slots } from "./slots.ts";
+import { ensureTopics } from "./topics.ts";
+import { settledWithin, sleep } from "./waiting.ts";
+
+/** How to consume; see {@link startConsumer}. */
+export interface ConsumerOptions {
+  /** A client that no other member of the same group uses (see createKafka). */
+  readonly kafka: Kafka;
+  readonly groupId: string;
+  readonly topic: string;
+  /** Where records go that cannot be handled. */
+  readonly deadLetterTopic: string;
+  /** How many partitions both topics get if they have to be made. */
+  readonly partitions: number;
+  /** Handles one record. What it throws decides: see {@link RecordHandler} and HandlingContext.retry. */
+  readonly handle: RecordHandler;
+  /** How many records are worked on at once; those that wait for their next try do not count. */
+  readonly concurrency: number;
+  /** How many records may be in hand: worked on, in line, or waiting for their next try. @default 1000 */
+  readonly inHandMax?: number;
+  /** For how long a failing record is tried at least, in milliseconds, from its first failure on. */
+  readonly retryLimitMs: number;
+  /** The waits between tries. @default 200 ms doubling to at most 10 s, with full jitter */
+  readonly backoff?: Backoff;
+  /**
+   * Says whether a failure is because something all records need is down. While it is, nothing is
+   * fetched, started or given up; the time does not count as trying.
+   * @default no failure is
+   */
+  readonly isDown?: (error: unknown) => Promise<boolean>;
+  /** How long between two questions to `isDown` while it says yes, in milliseconds. @default 1000 */
+  readonly probeIntervalMs?: number;
+  /** How long a finished record may wait for its commit, in milliseconds. @default 250 */
+  readonly commitIntervalMs?: number;
+  /**
+   * How long a member that vanished keeps its partitions, in milliseconds. The broker sets the least
+   * it accepts (6 s unless configured). @default 10000
+   */
+  readonly sessionTimeoutMs?: number;
+}
+
+/** A running consumer. */
+export interface Consumer {
+  /** Why it consumes nothing at present, for a person; undefined when all is well. */
+  readonly problem: string | undefined;
+  /** How many records are in hand. */
+  readonly inHand: number;
+  /**
+   * Stops: fetches no more, gives waiting records back, lets active ones finish, commits, leaves the
+   * group so that others take over at once. What does not finish in time is given back too.
+   *
+   * @param timeoutMs bound of the whole
+   */
+  stop(timeoutMs: number): Promise<void>;
+}
+
+/** Finished records that wait behind an unfinished one; beyond it, that one holds up its partition. */
+const TRACKED_PER_PARTITION_MAX = 50_000;
+/** While a batch waits for room: how often it looks whether it still may be handed on. */
+const ROOM_CHECK_MS = 200;
+const RESTART_BACKOFF: Backoff = { initialMs: 500, maxMs: 5_000 };
+/** What stopping keeps for the last commit and for leaving, out of its time. */
+const LEAVE_WITHIN_MS = 2_000;
+/** Room for our headers in a dead letter whose record is as large as the topic allows. */
+const DEAD_LETTER_BYTES_MAX = 1_048_588 + 64 * 1024;
+
+/**
+ * Starts to consume, as a member of a group, and keeps at it until stopped: no error ends it. It
+ * returns at once, also when no broker answers yet; `problem` tells how it goes.
+ *
+ * What it promises:
+ * - No record is lost. One is handled again after a crash or when its partition moves while it is
+ *   being worked on or retried; when a partition moves in good order, what was finished is not.
+ * - Records of one partition start in order but run side by side: a slow or failing one holds up none.
+ */
+export function startConsumer(options: ConsumerOptions): Consumer {
+  const consumer = new RecordConsumer(options);
+  consumer.start();
+  return consumer;
+}
+
+/** A partition that is ours at present. */
+interface Assignment {
+  readonly tracker: OffsetTracker;
+  readonly inHand: Set<RecordInHand>;
+}
+
+class RecordConsumer implements Consumer {
+  readonly #options: Required<Omit<ConsumerOptions, "isDown">> & Pick<ConsumerOptions, "isDown">;
+  readonly #slots: Slots;
+  readonly #outage: Outage | undefined;
+  readonly #handling: RecordHandlingOptions;
+  readonly #deadLetters: ReturnType<Kafka["producer"]>;
+  readonly #stopping = new AbortController();
+
+  readonly #assignments = new Map<number, Assignment>();
+  #session: GroupSession | undefined;
+  #memberId: string | undefined;
+  #isPaused = false;
+  #inHand = 0;
+  /** Resolves when the next record leaves our hands. */
+  #roomFreed = Promise.withResolvers<void>();
+  /** Ends the hold on new work that a rebalance put up; see {@link #handOver}. */
+  #endHandOver: (() => void) | undefined;
+  #problem: string | undefined = "has not joined its consumer group yet";
+  #commitTimer: Timer | undefined;
+  #commits = Promise.resolve();
+  #isCommitting = false;
+  #life = Promise.resolve();
+  #stopped: Promise<void> | undefined;
+
+  constructor(options: ConsumerOptions) {
+    this.#options = {
+      inHandMax: 1_000,
+      backoff: { initialMs: 200, maxMs: 10_000 },
+      probeIntervalMs: 1_000,
+      commitIntervalMs: 250,
+      sessionTimeoutMs: 10_000,
+      ...options,
+    };
+    const { kafka, groupId, handle, concurrency, backoff, retryLimitMs } = this.#options;
+    this.#slots = new Slots(concurrency);
+    this.#outage = this.#createOutage();
+    this.#deadLetters = kafka.producer({
+      createPartitioner: Partitioners.DefaultPartitioner,
+      allowAutoTopicCreation: false,
+      retry: { retries: 2 }, // the record handling tries on
+    });
+    this.#handling = {
+      groupId,
+      location: callerLocation(),
+      handle,
+      slots: this.#slots,
+      outage: this.#outage,
+      backoff,
+      retryLimitMs,
+      sendDeadLetter: (record, failure) => this.#sendDeadLetter(record, failure),
+      onDeadLetterFailure: (error) =>
+        logger.warn("a dead letter could not be written; trying again", {
+          error: describeError(error),
+        }),
+    };
+  }
+
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  get inHand(): number {
+    return this.#inHand;
+  }
+
+  start(): void {
+    this.#life = this.#live();
+    this.#commitTimer = setInterval(() => {
+      if (!this.#isCommitting) void this.#commitFinished();
+    }, this.#options.commitIntervalMs);
+  }
+
+  stop(timeoutMs: number): Promise<void> {
+    this.#stopped ??= this.#stop(timeoutMs);
+    return this.#stopped;
+  }
+
+  // --- Membership: join, and join again whatever happens -------------------------------------------
+
+  async #live(): Promise<void> {
+    for (let failures = 0; !this.#stopping.signal.aborted;) {
+      try {
+        const session = await this.#join();
+        failures = 0;
+        if (await this.#hasStoppedBefore(session.broken)) return; // `stop` leaves the group
+        throw await session.broken;
+      } catch (error) {
+        this.#problem = `is not in its consumer group: ${describeError(error)}`;
+        const session = this.#session;
+        this.#session = undefined;
+        await session?.leave(LEAVE_WITHIN_MS);
+        this.#giveBackAll("the connection to Kafka was lost");
+        if (this.#stopping.signal.aborted) return;
+        failures += 1;
+        const delayMs = backoffMs(failures, RESTART_BACKOFF);
+        logger.warn("the consumer has to join its group anew", {
+          error: describeError(error),
+          "orderflow.retry.delay_ms": delayMs,
+        });
+        await settledWithin(sleep(delayMs, this.#stopping.signal), delayMs + 1);
+      }
+    }
+  }
+
+  async #join(): Promise<GroupSession> {
+    const { kafka, groupId, topic, deadLetterTopic, partitions, sessionTimeoutMs } = this.#options;
+    await ensureTopics(kafka, [
+      { topic, partitions },
+      {
+        topic: deadLetterTopic,
+        partitions,
+        config: { "max.message.bytes": String(DEAD_LETTER_BYTES_MAX) },
+      },
+    ]);
+    const session = await startGroupSession({
+      kafka,
+      groupId,
+      topic,
+      sessionTimeoutMs,
+      formerMemberId: this.#memberId,
+      beforeJoin: () => this.#handOver(),
+      onAssigned: (assigned, memberId) => this.#take(assigned, memberId),
+      isPaused: () => this.#isPaused,
+      onBatch: (payload) => this.#dispatch(payload),
+    });
+    if (this.#stopping.signal.aborted) await session.leave(LEAVE_WITHIN_MS);
+    this.#session = session;
+    return session;
+  }
+
+  async #hasStoppedBefore(broken: Promise<Error>): Promise<boolean> {
+    const stopped = Promise.withResolvers<void>();
+    const stop = () => stopped.resolve();
+    this.#stopping.signal.addEventListener("abort", stop, { once: true });
+    if (this.#stopping.signal.aborted) stop();
+    await Promise.race([broken, stopped.promise]);
+    this.#stopping.signal.removeEventListener("abort", stop);
+    return this.#stopping.signal.aborted;
+  }
+
+  /**
+   * Before partitions may move: starts no further record, lets those at work finish, and commits them,
+   * so that the next owner begins right behind. Bounded, because the whole group waits. Commits also
+   * count as a sign of life, so the broker does not expel us meanwhile.
+   */
+  async #handOver(): Promise<void> {
+    this.#endHandOver ??= this.#slots.hold();
+    if (this.#assignments.size === 0) return;
+    const finishActive = async () => {
+      await this.#slots.idle();
+      await this.#commitFinished();
+    };
+    await settledWithin(finishActive(), this.#options.sessionTimeoutMs / 2);
+  }
+
+  /**
+   * Partitions have been assigned. Those we keep go on as they are. What we lost is forgotten at once:
+   * kafkajs would commit its offsets under our new membership, and the broker does not check whose
+   * partition it is.
+   */
+  #take(assigned: number[], memberId: string): void {
+    if (memberId !== this.#memberId) this.#giveBackAll("this consumer was expelled from its group");
+    this.#memberId = memberId;
+    for (const partition of this.#assignments.keys()) {
+      if (!assigned.includes(partition)) this.#giveBack(partition, "its partition was reassigned");
+    }
+    for (const partition of assigned) {
+      if (!this.#assignments.has(partition)) this.#assignments.set(partition, newAssignment());
+    }
+    this.#problem = undefined;
+    this.#endHandOver?.();
+    this.#endHandOver = undefined;
+    logger.info("the consumer has joined its group", {
+      "messaging.consumer.group.name": this.#options.groupId,
+      "orderflow.partitions": assigned.join(","),
+    });
+  }
+
+  #giveBack(partition: number, reason: string): void {
+    const assignment = this.#assignments.get(partition);
+    this.#assignments.delete(partition);
+    for (const record of assignment?.inHand ?? []) record.abandon(reason);
+  }
+
+  #giveBackAll(reason: string): void {
+    for (const partition of this.#assignments.keys()) this.#giveBack(partition, reason);
+    this.#endHandOver?.();
+    this.#endHandOver = undefined;
+  }
+
+  // --- Records: hand them on, and commit what is finished -----------------------------------------
+
+  /**
+   * Takes a batch's records in hand as there is room, without waiting for any to finish. Records that are
+   * left when it returns are fetched again, from the last one resolved.
+   */
+  async #dispatch(payload: EachBatchPayload): Promise<void> {
+    const { partition, messages } = payload.batch;
+    let assignment = this.#assignments.get(partition);
+    for (const message of messages) {
+      if (assignment === undefined) return;
+      const place = assignment.tracker.place(message.offset);
+      if (place === "rewound") {
+        this.#giveBack(partition, "the group's offset was set back");
+        assignment = newAssignment();
+        this.#assignments.set(partition, assignment);
+      }
+      if (place !== "known") {
+        if (!(await this.#hasRoom(assignment, payload))) return;
+        this.#start(message, partition, assignment);
+      }
+      payload.resolveOffset(message.offset);
+    }
+  }
+
+  /**
+   * Waits for room for one more record.
+   *
+   * @returns false when the batch is no longer to be handed on
+   * @throws KafkaJSError when the group rebalances; kafkajs needs to see it
+   */
+  async #hasRoom(assignment: Assignment, payload: EachBatchPayload): Promise<boolean> {
+    for (;;) {
+      const isWanted =
+        payload.isRunning() &&
+        !payload.isStale() &&
+        !this.#isPaused &&
+        !this.#stopping.signal.aborted &&
+        this.#assignments.get(payload.batch.partition) === assignment;
+      if (!isWanted) return false;
+      if (this.#inHand < this.#options.inHandMax && !assignment.tracker.isFull) return true;
+      await payload.heartbeat();
+      await settledWithin(this.#roomFreed.promise, ROOM_CHECK_MS);
+    }
+  }
+
+  #start(message: KafkaMessage, partition: number, assignment: Assignment): void {
+    const { offset, key, value, headers = {}, timestamp } = message;
+    const record: ConsumedRecord = {
+      topic: this.#options.topic,
+      partition,
+      offset,
+      key,
+      value,
+      headers,
+      timestamp,
+    };
+    assignment.tracker.start(offset);
+    this.#inHand += 1;
+    const inHand = handleRecord(record, this.#handling, (outcome: Outcome) => {
+      if (outcome === "finished") assignment.tracker.finish(offset);
+      assignment.inHand.delete(inHand);
+      this.#inHand -= 1;
+      this.#roomFreed.resolve();
+      this.#roomFreed = Promise.withResolvers();
+    });
+    assignment.inHand.add(inHand);
+  }
+
+  /** Commits what is finished; one commit after the other. A failure is left to the next commit. */
+  #commitFinished(): Promise<void> {
+    this.#isCommitting = true;
+    this.#commits = this.#commits
+      .then(() => this.#commitOnce())
+      .finally(() => (this.#isCommitting = false));
+    return this.#commits;
+  }
+
+  async #commitOnce(): Promise<void> {
+    const positions = [...this.#assignments].flatMap(([partition, { tracker }]) => {
+      const offset = tracker.committable();
+      return offset === undefined ? [] : [{ partition, offset, tracker }];
+    });
+    if (positions.length === 0 || this.#session === undefined) return;
+    try {
+      await this.#session.commit(positions);
+      for (const { tracker, offset } of positions) tracker.commit(offset);
+    } catch (error) {
+      logger.info("offsets could not be committed; trying again", { error: describeError(error) });
+    }
+  }
+
+  async #sendDeadLetter(
+    record: ConsumedRecord,
+    failure: { error: unknown; attempts: number },
+  ): Promise<void> {
+    const { deadLetterTopic } = this.#options;
+    const { key, value } = record;
+    await traceDeadLetter(deadLetterTopic, record, async () => {
+      await this.#deadLetters.connect(); // does nothing where it is connected
+      await this.#deadLetters.send({
+        topic: deadLetterTopic,
+        messages: [{ key, value, headers: deadLetterHeaders(record, failure) }],
+      });
+    });
+    logger.error("a record could not be handled; it is now a dead letter", {
+      error: describeError(failure.error),
+      "messaging.destination.partition.id": String(record.partition),
+      "messaging.kafka.offset": Number(record.offset),
+      "orderflow.attempts": failure.attempts,
+    });
+  }
+
+  // --- Pausing and stopping -----------------------------------------------------------------------
+
+  #createOutage(): Outage | undefined {
+    const { isDown, probeIntervalMs } = this.#options;
+    if (isDown === undefined) return undefined;
+    let endHold: (() => void) | undefined;
+    return new Outage({
+      isDown,
+      probeIntervalMs,
+      signal: this.#stopping.signal,
+      onDown: () => {
+        endHold = this.#slots.hold();
+        this.#isPaused = true;
+        this.#session?.pause();
+      },
+      onUp: () => {
+        endHold?.();
+        this.#isPaused = false;
+        this.#session?.resume();
+      },
+    });
+  }
+
+  async #stop(timeoutMs: number): Promise<void> {
+    const deadlineMs = performance.now() + timeoutMs;
+    const remainingMs = () => Math.max(0, deadlineMs - performance.now());
+
+    this.#isPaused = true;
+    this.#problem = "is stopping";
+    this.#session?.pause();
+    this.#slots.hold();
+    this.#stopping.abort();
+    const all = [...this.#assignments.values()].flatMap(({ inHand }) => [...inHand]);
+    for (const record of all) record.abandonBeforeWaiting("the consumer stops");
+    await settledWithin(this.#slots.idle(), timeoutMs - Math.min(LEAVE_WITHIN_MS, timeoutMs / 2));
+    for (const record of all) record.abandon("the consumer stopped before it was finished");
+
+    clearInterval(this.#commitTimer);
+    await settledWithin(this.#commitFinished(), remainingMs() / 2);
+    await this.#session?.leave(remainingMs());
+    await settledWithin(Promise.all([this.#life, this.#deadLetters.disconnect()]), remainingMs());
+  }
+}
+
+function newAssignment(): Assignment {
+  return { tracker: new OffsetTracker(TRACKED_PER_PARTITION_MAX), inHand: new Set() };
+}

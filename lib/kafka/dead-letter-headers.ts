@@ -1,0 +1,61 @@
+// Dead-letter headers: what a dead letter says about itself, and how to take that off again.
+import type { IHeaders } from "kafkajs";
+import { redactText } from "#lib/telemetry/redact.ts";
+import { errorName } from "./errors.ts";
+
+/** The names of the headers that a dead letter has beyond those of its record. */
+export const DEAD_LETTER_HEADERS = {
+  /** Why it could not be handled, for a person. */
+  error: "dlq-error",
+  /** Where it was read from. */
+  topic: "dlq-topic",
+  partition: "dlq-partition",
+  offset: "dlq-offset",
+  /** How often it was tried. */
+  attempts: "dlq-attempts",
+} as const;
+
+const ERROR_CHARACTERS_MAX = 1_000;
+const OWN_NAMES: ReadonlySet<string> = new Set(Object.values(DEAD_LETTER_HEADERS));
+
+/**
+ * Builds a dead letter's headers: the record's own, unchanged (its trace context too, so that the
+ * letter still belongs to the order's trace), and those that say what happened.
+ *
+ * kafkajs cannot write a header without a value: such a one gets an empty value.
+ */
+export function deadLetterHeaders(
+  record: { topic: string; partition: number; offset: string; headers: IHeaders },
+  failure: { error: unknown; attempts: number },
+): IHeaders {
+  return {
+    ...writable(record.headers),
+    [DEAD_LETTER_HEADERS.error]: describeError(failure.error),
+    [DEAD_LETTER_HEADERS.topic]: record.topic,
+    [DEAD_LETTER_HEADERS.partition]: String(record.partition),
+    [DEAD_LETTER_HEADERS.offset]: record.offset,
+    [DEAD_LETTER_HEADERS.attempts]: String(failure.attempts),
+  };
+}
+
+/** The headers that the record had before it became a dead letter. */
+export function originalHeaders(headers: IHeaders): IHeaders {
+  return writable(
+    Object.fromEntries(Object.entries(headers).filter(([name]) => !OWN_NAMES.has(name))),
+  );
+}
+
+/** Says in one bounded line, without secrets, what went wrong: more people read a dead letter than a log. */
+export function describeError(error: unknown): string {
+  const text = error instanceof Error ? `${errorName(error)}: ${error.message}` : String(error);
+  return redactText(text).replace(/\s+/g, " ").slice(0, ERROR_CHARACTERS_MAX);
+}
+
+function writable(headers: IHeaders): IHeaders {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.map((one) => one ?? "") : (value ?? ""),
+    ]),
+  );
+}

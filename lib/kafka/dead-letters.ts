@@ -1,0 +1,241 @@
+// Dead letters: look at them, and send them back to the topic they came from.
+import { Partitioners, type IHeaders, type Kafka, type KafkaMessage, type Message } from "kafkajs";
+import { DEAD_LETTER_HEADERS, originalHeaders } from "./dead-letter-headers.ts";
+import { ReplayMarks } from "./replay-marks.ts";
+import { readTopic, type OffsetRange } from "./topic-reader.ts";
+
+/** A dead letter, for a person to look at. */
+export interface DeadLetter {
+  /** Where it lies in the dead-letter topic. */
+  readonly partition: number;
+  readonly offset: string;
+  /** When it was written, RFC 3339. */
+  readonly writtenAt: string;
+  readonly key: string | null;
+  readonly value: string | null;
+  /** The `dlq-*` headers; undefined where the letter lacks one. */
+  readonly error: string | undefined;
+  readonly originalTopic: string | undefined;
+  readonly originalPartition: string | undefined;
+  readonly originalOffset: string | undefined;
+  readonly attempts: string | undefined;
+  readonly traceparent: string | undefined;
+  /** Whether it was sent back already. */
+  readonly isReplayed: boolean;
+}
+
+/** One letter's place in the dead-letter topic. */
+export interface LetterPlace {
+  readonly partition: number;
+  readonly offset: string;
+}
+
+/** What a replay did. */
+export interface ReplayResult {
+  /** Sent back to their topic. */
+  readonly replayed: readonly LetterPlace[];
+  /** Asked for or met, but not sent, and why. */
+  readonly skipped: readonly (LetterPlace & { readonly reason: string })[];
+}
+
+/** The consumer group whose offsets say what was replayed. */
+const REPLAY_GROUP = "dead-letter-replay";
+
+/**
+ * Reads the latest dead letters, oldest first. Changes nothing.
+ *
+ * @param limit how many at most
+ */
+export async function listDeadLetters(
+  kafka: Kafka,
+  topic: string,
+  limit: number,
+): Promise<DeadLetter[]> {
+  const { ends, marks } = await inspect(kafka, topic);
+  const letters: DeadLetter[] = [];
+  await readTopic({
+    kafka,
+    topic,
+    groupId: `dead-letter-list-${crypto.randomUUID()}`, // commits nothing, so it leaves no trace
+    ranges: ends.map(({ partition, from, to }) => ({
+      partition,
+      from: to - from > BigInt(limit) ? to - BigInt(limit) : from,
+      to,
+    })),
+    onRecords: (partition, records) => {
+      for (const record of records) {
+        const isReplayed = marks.get(partition)?.has(BigInt(record.offset)) ?? false;
+        letters.push(toDeadLetter(partition, record, isReplayed));
+      }
+      return Promise.resolve();
+    },
+  });
+  return letters.sort((a, b) => a.writtenAt.localeCompare(b.writtenAt)).slice(-limit);
+}
+
+/**
+ * Sends dead letters back to the topics they came from, as they were: key, value and their own headers,
+ * so that they keep their trace. A letter is replayed once, however often this is called.
+ *
+ * A letter is marked after it was sent: a crash in between sends it again, which is harmless, because
+ * settling an order twice changes nothing. The other order could lose it.
+ *
+ * @param selection `all`: those written until now; or the places of some
+ */
+export async function replayDeadLetters(
+  kafka: Kafka,
+  topic: string,
+  selection: "all" | readonly LetterPlace[],
+): Promise<ReplayResult> {
+  const { ends, marks } = await inspect(kafka, topic);
+  const replayed: LetterPlace[] = [];
+  const skipped: (LetterPlace & { reason: string })[] = [];
+  const producer = kafka.producer({
+    createPartitioner: Partitioners.DefaultPartitioner,
+    allowAutoTopicCreation: false,
+  });
+  await producer.connect();
+  try {
+    await readTopic({
+      kafka,
+      topic,
+      groupId: REPLAY_GROUP,
+      ranges:
+        selection === "all"
+          ? ends.map(({ partition, from, to }) => ({
+              partition,
+              from: maxOf(from, marks.get(partition)?.position ?? 0n),
+              to,
+            }))
+          : rangesOf(selection, ends, marks, skipped),
+      onRecords: async (partition, records, commit) => {
+        const marked = marks.get(partition) ?? new ReplayMarks("-1", null);
+        const messages: { topic: string; message: Message; place: LetterPlace }[] = [];
+        for (const record of records) {
+          const place = { partition, offset: record.offset };
+          if (marked.has(BigInt(record.offset)) || !isSelected(selection, place)) continue;
+          const target = headerText(record.headers, DEAD_LETTER_HEADERS.topic);
+          if (target === undefined) {
+            skipped.push({ ...place, reason: `has no ${DEAD_LETTER_HEADERS.topic} header` });
+            continue;
+          }
+          const { key, value, headers = {} } = record;
+          messages.push({
+            topic: target,
+            message: { key, value, headers: originalHeaders(headers) },
+            place,
+          });
+        }
+        await producer.sendBatch({
+          topicMessages: messages.map(({ topic, message }) => ({ topic, messages: [message] })),
+        });
+        for (const { place } of messages) marked.add(BigInt(place.offset));
+        const last = records.at(-1);
+        if (selection === "all" && last !== undefined) {
+          marked.addAllBefore(BigInt(last.offset) + 1n);
+        }
+        await commit({ partition, ...marked.toCommit() });
+        replayed.push(...messages.map(({ place }) => place));
+      },
+    });
+  } finally {
+    await producer.disconnect();
+  }
+  return { replayed, skipped };
+}
+
+/** Finds out what there is in each partition, and what of it was replayed. */
+async function inspect(
+  kafka: Kafka,
+  topic: string,
+): Promise<{ ends: OffsetRange[]; marks: Map<number, ReplayMarks> }> {
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    const offsets = await admin.fetchTopicOffsets(topic);
+    const [committed] = await admin.fetchOffsets({ groupId: REPLAY_GROUP, topics: [topic] });
+    return {
+      ends: offsets.map(({ partition, low, high }) => ({
+        partition,
+        from: BigInt(low),
+        to: BigInt(high),
+      })),
+      marks: new Map(
+        committed?.partitions.map(({ partition, offset, metadata }) => [
+          partition,
+          new ReplayMarks(offset, metadata),
+        ]),
+      ),
+    };
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/** The ranges that hold the letters asked for; notes those that cannot be replayed. */
+function rangesOf(
+  places: readonly LetterPlace[],
+  ends: readonly OffsetRange[],
+  marks: ReadonlyMap<number, ReplayMarks>,
+  skipped: (LetterPlace & { reason: string })[],
+): OffsetRange[] {
+  const ranges = new Map<number, OffsetRange>();
+  for (const place of places) {
+    const { partition } = place;
+    const offset = BigInt(place.offset);
+    const end = ends.find((one) => one.partition === partition);
+    if (end === undefined || offset < end.from || offset >= end.to) {
+      skipped.push({ ...place, reason: "there is no such dead letter" });
+      continue;
+    }
+    if (marks.get(partition)?.has(offset)) {
+      skipped.push({ ...place, reason: "was replayed before" });
+      continue;
+    }
+    const known = ranges.get(partition);
+    ranges.set(partition, {
+      partition,
+      from: known !== undefined && known.from < offset ? known.from : offset,
+      to: maxOf(known?.to ?? 0n, offset + 1n),
+    });
+  }
+  return [...ranges.values()];
+}
+
+function isSelected(selection: "all" | readonly LetterPlace[], place: LetterPlace): boolean {
+  return (
+    selection === "all" ||
+    selection.some(
+      ({ partition, offset }) =>
+        partition === place.partition && BigInt(offset) === BigInt(place.offset),
+    )
+  );
+}
+
+function toDeadLetter(partition: number, record: KafkaMessage, isReplayed: boolean): DeadLetter {
+  const header = (name: string) => headerText(record.headers, name);
+  return {
+    partition,
+    offset: record.offset,
+    writtenAt: new Date(Number(record.timestamp)).toISOString(),
+    key: record.key?.toString() ?? null,
+    value: record.value?.toString() ?? null,
+    error: header(DEAD_LETTER_HEADERS.error),
+    originalTopic: header(DEAD_LETTER_HEADERS.topic),
+    originalPartition: header(DEAD_LETTER_HEADERS.partition),
+    originalOffset: header(DEAD_LETTER_HEADERS.offset),
+    attempts: header(DEAD_LETTER_HEADERS.attempts),
+    traceparent: header("traceparent"),
+    isReplayed,
+  };
+}
+
+/** A header's text; of a repeated one the last, as readers of a repeated setting expect. */
+function headerText(headers: IHeaders | undefined, name: string): string | undefined {
+  const value = headers?.[name];
+  return (Array.isArray(value) ? value.at(-1) : value)?.toString();
+}
+
+function maxOf(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
+}

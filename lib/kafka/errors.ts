@@ -1,0 +1,32 @@
+// Errors of the consumer loop, and which of a handler's errors are worth another try.
+
+/** The record can never be handled (its value does not parse, say): it becomes a dead letter at once. */
+export class UnprocessableRecordError extends Error {
+  override readonly name = "UnprocessableRecordError";
+  readonly code = "UNPROCESSABLE_RECORD";
+  readonly retryable = false; // the same bytes will not parse next time either
+}
+
+/**
+ * This consumer is done with the record without having settled it: the record's partition went to
+ * another member of the group, or the consumer stops. Kafka delivers the record again.
+ */
+export class AbandonedError extends Error {
+  override readonly name = "AbandonedError";
+  readonly code = "ABANDONED";
+  readonly retryable = false; // someone else has the record by now
+
+  constructor(reason: string) {
+    super(`record given back: ${reason}`);
+  }
+}
+
+/** Whether an error may pass by itself: it says so with `retryable: true`. Anything else may not. */
+export function isRetryable(error: unknown): boolean {
+  return error instanceof Error && "retryable" in error && error.retryable === true;
+}
+
+/** The name of an error's class, also where the class did not set it as the error's name. */
+export function errorName(error: Error): string {
+  return error.name === "Error" ? error.constructor.name : error.name;
+}

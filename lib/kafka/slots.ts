@@ -1,0 +1,84 @@
+// Slots: a bounded number of records are worked on at once; the others stand in line for a slot.
+
+/** A counting semaphore, first come first served, that can be held shut. */
+export class Slots {
+  readonly #count: number;
+  #taken = 0;
+  #holds = 0;
+  /** Those in line, in order of arrival. */
+  readonly #line = new Set<() => void>();
+  #idle: PromiseWithResolvers<void> | undefined;
+
+  /** @param count how many slots there are, at least 1 */
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  /** How many slots are taken. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /**
+   * Takes a slot, once it is this caller's turn.
+   *
+   * @throws the signal's reason, as soon as it aborts; then no slot was taken
+   */
+  acquire(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return Promise.reject(signal.reason);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const enter = () => {
+      signal.removeEventListener("abort", leave);
+      resolve();
+    };
+    const leave = () => {
+      this.#line.delete(enter);
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", leave, { once: true });
+    this.#line.add(enter);
+    this.#admit();
+    return promise;
+  }
+
+  /** Gives a slot back. */
+  release(): void {
+    this.#taken -= 1;
+    this.#admit();
+    if (this.#taken === 0) this.#idle?.resolve();
+  }
+
+  /**
+   * Hands out no slot until the returned function is called. Several holds may overlap; slots that are
+   * taken stay taken.
+   */
+  hold(): () => void {
+    this.#holds += 1;
+    let isHeld = true;
+    return () => {
+      if (!isHeld) return;
+      isHeld = false;
+      this.#holds -= 1;
+      this.#admit();
+    };
+  }
+
+  /** Resolves when no slot is taken, at once where none is. */
+  idle(): Promise<void> {
+    if (this.#taken === 0) return Promise.resolve();
+    this.#idle ??= Promise.withResolvers();
+    const { promise } = this.#idle;
+    void promise.then(() => (this.#idle = undefined));
+    return promise;
+  }
+
+  #admit(): void {
+    while (this.#holds === 0 && this.#taken < this.#count) {
+      const [next] = this.#line;
+      if (next === undefined) return;
+      this.#line.delete(next);
+      this.#taken += 1;
+      next();
+    }
+  }
+}

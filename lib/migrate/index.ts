@@ -1,0 +1,12 @@
+// Schema migrations, in plain SQL files, with golang-migrate's own book-keeping.
+//
+// migration  a numbered change of the schema: NNNNNN_name.up.sql, and .down.sql to undo it
+// version    the number of the migration applied last; what the schema is "at"
+// book       table public.schema_migrations: one row, the version and whether it is dirty
+// dirty      a file stopped half-way; a person has to look before anything else runs
+
+export type { BookEntry } from "./book.ts";
+export { createMigration, isMigrationName } from "./create.ts";
+export { MigrateError } from "./errors.ts";
+export { forceVersion, migrateDown, migrateUp, readVersion, type MigrateOptions } from "./run.ts";
+export type { Step } from "./steps.ts";

@@ -1,0 +1,154 @@
+/**
+ * The Elysia app that every service starts from: traced, with health, metrics, one JSON parser, one
+ * error mapper and a bound on the requests it takes at a time.
+ */
+import { Elysia } from "elysia";
+import { httpInstrumentation } from "#lib/telemetry/http-instrumentation.ts";
+import { noteServerError } from "#lib/telemetry/http-server.ts";
+import { errorText } from "#lib/telemetry/span.ts";
+import { logger } from "#lib/telemetry/logger.ts";
+import { rememberRouteLocations } from "#lib/telemetry/route-location.ts";
+import {
+  AppError,
+  BadInputError,
+  MethodNotAllowedError,
+  NotFoundError,
+  UnavailableError,
+} from "./errors.ts";
+import { readJsonBody } from "./json-body.ts";
+import { withTimeout } from "./timeout.ts";
+import { describeValidation } from "./validation.ts";
+
+/** What a service needs to be ready: a name for people, and a probe that throws where it is not. */
+export type ReadinessChecks = Readonly<Record<string, () => Promise<void>>>;
+
+export interface BaseAppOptions {
+  /** What must answer before this service is ready; checked at each `GET /readyz`. */
+  ready: ReadinessChecks;
+  /** Facts that `/readyz` tells without depending on them, for example an unreachable broker. */
+  info?: () => Record<string, unknown>;
+  /** The text of `GET /metrics`. */
+  scrape: () => Promise<string>;
+  /** Requests handled at a time; more are answered 503 with Retry-After. */
+  requestsMax: number;
+  /** Whether the service is stopping; it is then not ready any more. */
+  stopping: () => boolean;
+}
+
+type Handle = (request: Request) => Response | Promise<Response>;
+
+const READY_TIMEOUT_MS = 2_000;
+const PROBES = new Set(["/healthz", "/readyz", "/metrics"]);
+
+/** Makes the app. A service adds its routes to it. */
+export function createBaseApp(options: BaseAppOptions) {
+  let active = 0;
+  const app = new Elysia({
+    // Counted by readJsonBody instead: Bun's own limit answers 413 with an empty body.
+    serve: { maxRequestBodySize: Number.MAX_SAFE_INTEGER, idleTimeout: 30 },
+    normalize: false,
+  });
+  rememberRouteLocations(app);
+
+  return (
+    app
+      // Of two wraps the later one is the outer one: shed requests are traced and counted too.
+      .wrap((inner, request) => {
+        const handle = inner as unknown as Handle;
+        if (PROBES.has(new URL(request.url).pathname)) return handle;
+        return (again: Request) => (active < options.requestsMax ? counted(handle, again) : shed());
+      })
+      .use(httpInstrumentation())
+      .onError({ as: "global" }, ({ error, code, request, path }) => {
+        if (code === "NOT_FOUND") return answerError(noSuchRoute(app.routes, request.method, path));
+        if (code === "VALIDATION") return answerError(new BadInputError(describeValidation(error)));
+        if (code === "PARSE") return answerError(parseError(error));
+        return answerError(error);
+      })
+      .onParse({ as: "global" }, ({ request }) => readJsonBody(request))
+      .get("/healthz", () => ({ status: "ok" }))
+      .get("/readyz", async ({ set }) => {
+        const readiness = await checkReadiness(options);
+        if (!readiness.ready) set.status = 503;
+        return { status: readiness.ready ? "ready" : "not ready", ...readiness.checks };
+      })
+      .get("/metrics", async ({ set }) => {
+        set.headers["content-type"] = "text/plain; version=0.0.4; charset=utf-8";
+        return options.scrape();
+      })
+  );
+
+  async function counted(handle: Handle, request: Request): Promise<Response> {
+    active++;
+    try {
+      return await handle(request);
+    } finally {
+      active--;
+    }
+  }
+}
+
+/** Runs all checks side by side. @returns for each `ok`, or the reason why not */
+export async function checkReadiness(options: Pick<BaseAppOptions, "ready" | "info" | "stopping">) {
+  const checks: Record<string, string> = {};
+  let ready = !options.stopping();
+  if (!ready) checks["service"] = "is stopping";
+  await Promise.all(
+    Object.entries(options.ready).map(async ([name, check]) => {
+      try {
+        await withTimeout(check(), READY_TIMEOUT_MS);
+        checks[name] = "ok";
+      } catch (error) {
+        ready = false;
+        checks[name] = errorText(error);
+      }
+    }),
+  );
+  return { ready, checks: { ...checks, ...options.info?.() } };
+}
+
+/** The one place where an error becomes an answer. */
+function answerError(error: unknown): Response {
+  const known = error instanceof AppError ? error : undefined;
+  if (!known || known.status >= 500) {
+    noteServerError(error);
+    logger.error("request failed", { error });
+  }
+  return Response.json(
+    // What is not ours is a library's or a bug's text: it goes to the log, not to the caller.
+    { error: known?.message ?? "something went wrong on our side" },
+    { status: known?.status ?? 500, headers: known?.headers ?? {} },
+  );
+}
+
+function shed(): Response {
+  return answerError(new UnavailableError("too many requests at a time; try again shortly"));
+}
+
+function parseError(error: Error): AppError {
+  return error.cause instanceof AppError
+    ? error.cause
+    : new BadInputError("the body could not be read");
+}
+
+function noSuchRoute(
+  routes: readonly { method: string; path: string }[],
+  method: string,
+  path: string,
+): AppError {
+  const methods = routes.filter((route) => routeMatches(route.path, path)).map((r) => r.method);
+  if (methods.length === 0) return new NotFoundError("there is nothing at this path");
+  if (methods.includes("GET")) methods.push("HEAD");
+  return new MethodNotAllowedError(method, [...new Set(methods)].sort());
+}
+
+function routeMatches(route: string, path: string): boolean {
+  const parts = route.split("/");
+  const given = path.replace(/(?<=.)\/$/, "").split("/");
+  return (
+    parts.length === given.length &&
+    parts.every((part, index) =>
+      part.startsWith(":") ? given[index] !== "" : part === given[index],
+    )
+  );
+}

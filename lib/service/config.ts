@@ -1,0 +1,117 @@
+/**
+ * Configuration from the environment, read once at the edge. A bad value stops the start with one
+ * line that names its variable, so that no handler ever meets it.
+ */
+export type Env = Readonly<Record<string, string | undefined>>;
+
+/** A variable is missing or malformed. The message names it and never shows its value's secret. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+export interface ServiceConfig {
+  /** Address to listen on. */
+  host: string;
+  /** 0 takes any free port; the log's `listening` line tells which. */
+  port: number;
+  /** Requests handled at a time; more are answered 503 with Retry-After. */
+  requestsMax: number;
+}
+
+/** What every service reads. @param defaultPort the contract's port of this service */
+export function loadServiceConfig(env: Env, defaultPort: number): Readonly<ServiceConfig> {
+  oneOf(env, "LOG_LEVEL", ["debug", "info", "warn", "error"], "info");
+  oneOf(env, "HTTP_INSTRUMENTATION", ["manual", "elysia", "off"], "manual");
+  oneOf(env, "ORDERFLOW_CODE_LOCATION", ["on", "off"], "off");
+  return {
+    host: env["HOST"] || "127.0.0.1",
+    port: integer(env, "PORT", defaultPort, { min: 0, max: 65_535 }),
+    requestsMax: integer(env, "HTTP_REQUESTS_MAX", 512, { min: 1, max: 100_000 }),
+  };
+}
+
+/** An integer within bounds; an empty variable counts as not set. */
+export function integer(
+  env: Env,
+  name: string,
+  fallback: number,
+  bounds: { min: number; max: number },
+): number {
+  const text = env[name];
+  if (!text) return fallback;
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= bounds.min && value <= bounds.max)) {
+    throw new ConfigError(`${name} must be an integer from ${bounds.min} to ${bounds.max}`);
+  }
+  return value;
+}
+
+/** One of some words. */
+export function oneOf<Word extends string>(
+  env: Env,
+  name: string,
+  words: readonly Word[],
+  fallback: Word,
+): Word {
+  const text = env[name];
+  if (!text) return fallback;
+  const word = words.find((known) => known === text);
+  if (!word) throw new ConfigError(`${name} must be one of ${words.join(", ")}`);
+  return word;
+}
+
+/** The base URL of another service: required, http or https, without query. A last `/` is cut off. */
+export function serviceUrl(env: Env, name: string): string {
+  const url = parseUrl(required(env, name), name);
+  if (!["http:", "https:"].includes(url.protocol) || url.search || url.hash) {
+    throw new ConfigError(`${name} must be an http(s) URL without a query`);
+  }
+  return url.href.replace(/\/+$/, "");
+}
+
+/** PostgreSQL's connection URL: required, with a database name. */
+export function postgresUrl(env: Env, name = "POSTGRES_URL"): string {
+  const text = required(env, name);
+  const url = parseUrl(text, name);
+  if (
+    !["postgres:", "postgresql:"].includes(url.protocol) ||
+    !url.hostname ||
+    url.pathname.length < 2
+  ) {
+    throw new ConfigError(`${name} must look like postgres://user:password@host:port/database`);
+  }
+  try {
+    for (const part of [url.username, url.password, url.pathname]) decodeURIComponent(part);
+  } catch {
+    throw new ConfigError(`${name} has a % that is not part of a percent-encoding`);
+  }
+  return text;
+}
+
+/** Kafka's brokers: required, `host:port` separated by commas. */
+export function brokerList(env: Env, name = "KAFKA_BROKERS"): string[] {
+  const brokers = required(env, name)
+    .split(",")
+    .map((broker) => broker.trim());
+  for (const broker of brokers) {
+    const port = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})$/.exec(broker)?.[1];
+    if (!port || Number(port) < 1 || Number(port) > 65_535) {
+      throw new ConfigError(`${name} must be a comma-separated list of host:port`);
+    }
+  }
+  return brokers;
+}
+
+function required(env: Env, name: string): string {
+  const text = env[name]?.trim();
+  if (!text) throw new ConfigError(`${name} is required and not set`);
+  return text;
+}
+
+function parseUrl(text: string, name: string): URL {
+  try {
+    return new URL(text);
+  } catch {
+    throw new ConfigError(`${name} is not a URL`);
+  }
+}

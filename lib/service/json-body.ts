@@ -1,0 +1,48 @@
+/** The body of a request, read with a bound and parsed strictly. */
+import { BadInputError, PayloadTooLargeError } from "./errors.ts";
+
+/** 1 MiB. */
+export const BODY_BYTES_MAX = 1_048_576;
+
+/**
+ * Reads a JSON body, whatever its Content-Type says.
+ *
+ * @param request its body is consumed, at most `BODY_BYTES_MAX` bytes of it
+ * @throws PayloadTooLargeError as soon as it is longer, chunked or not
+ * @throws BadInputError where it is empty, not UTF-8 or not JSON
+ */
+export async function readJsonBody(request: Request): Promise<unknown> {
+  const text = decodeUtf8(await readBytes(request));
+  if (text.trim() === "") throw new BadInputError("the body is empty; JSON is expected");
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw new BadInputError("the body is not valid JSON");
+  }
+}
+
+async function readBytes(request: Request): Promise<Uint8Array> {
+  // Announced as too large: refuse without reading.
+  if (Number(request.headers.get("content-length") ?? 0) > BODY_BYTES_MAX) {
+    throw new PayloadTooLargeError(BODY_BYTES_MAX);
+  }
+  if (request.headers.has("content-length")) return request.bytes();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.byteLength;
+    if (size > BODY_BYTES_MAX) throw new PayloadTooLargeError(BODY_BYTES_MAX);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw new BadInputError("the body is not valid UTF-8");
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * A service's life: configuration, telemetry, listening, and on SIGTERM or SIGINT the same steps
+ * undone in reverse, within 8 seconds.
+ */
+import { context, ROOT_CONTEXT } from "@opentelemetry/api";
+import { suppressTracing } from "@opentelemetry/core";
+import type { AnyElysia } from "elysia";
+import { logger } from "#lib/telemetry/logger.ts";
+import { startTelemetry } from "#lib/telemetry/provider.ts";
+import packageJson from "../../package.json" with { type: "json" };
+import { checkReadiness, createBaseApp, type ReadinessChecks } from "./app.ts";
+import { ConfigError, loadServiceConfig, type Env, type ServiceConfig } from "./config.ts";
+import { withTimeout } from "./timeout.ts";
+
+/** Everything ends within the contract's 8 s; the parts' bounds add up to less. */
+const STOP_TIMEOUT_MS = 7_500;
+const DRAIN_TIMEOUT_MS = 3_500;
+const UNDO_TIMEOUT_MS = 4_000;
+const FLUSH_TIMEOUT_MS = 1_500;
+const WAIT_LOG_INTERVAL_MS = 5_000;
+const WAIT_POLL_MS = 250;
+
+/**
+ * Starts a service: reads its configuration and sets telemetry up.
+ *
+ * @param name as in OTEL_SERVICE_NAME's default
+ * @param defaultPort the contract's port
+ * @param load reads the service's own variables; a ConfigError ends the process with status 1 and
+ *   one line that names the variable
+ */
+export function startService<Config>(
+  name: string,
+  defaultPort: number,
+  load: (env: Env) => Config,
+) {
+  const { own, service } = readConfig(defaultPort, load);
+  const telemetry = startTelemetry({ name, version: packageJson.version }, process.env);
+  const undo: { what: string; run: () => Promise<void> | void }[] = [];
+  let stopping = false;
+
+  const stop = async (signal: string) => {
+    if (stopping) return;
+    stopping = true;
+    logger.info("stopping", { signal });
+    setTimeout(() => process.exit(0), STOP_TIMEOUT_MS);
+    for (const { what, run } of undo.reverse()) {
+      await withTimeout(Promise.try(run), UNDO_TIMEOUT_MS).catch((error: unknown) =>
+        logger.warn(`stopping ${what} failed`, { error }),
+      );
+    }
+    logger.info("stopped");
+    await telemetry.shutdown(FLUSH_TIMEOUT_MS);
+    process.exit(0);
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+
+  return {
+    config: own,
+    /** What to undo when the service stops, each within 4 s; the last registered is undone first. */
+    onStop(what: string, run: () => Promise<void> | void) {
+      undo.push({ what, run });
+    },
+    /** The app that this service adds its routes to. */
+    baseApp(ready: ReadinessChecks, info?: () => Record<string, string>) {
+      return createBaseApp({
+        ready,
+        ...(info && { info }),
+        scrape: telemetry.scrape,
+        requestsMax: service.requestsMax,
+        stopping: () => stopping,
+      });
+    },
+    /** Starts to listen, and says in the log when the service is ready and what it waits for. */
+    listen(app: AnyElysia, ready: ReadinessChecks) {
+      const server = listenOrExit(app, service);
+      undo.push({ what: "server", run: () => drain(server) });
+      logger.info("listening", { host: service.host, port: server.port ?? 0 });
+      void logReadiness(ready, () => stopping);
+    },
+  };
+}
+
+function readConfig<Config>(defaultPort: number, load: (env: Env) => Config) {
+  try {
+    return { service: loadServiceConfig(process.env, defaultPort), own: load(process.env) };
+  } catch (error) {
+    if (error instanceof ConfigError) exitWith(error.message);
+    throw error;
+  }
+}
+
+function listenOrExit(app: AnyElysia, { host, port }: ServiceConfig) {
+  try {
+    app.listen({ hostname: host, port });
+  } catch (error) {
+    const taken = (error as { code?: unknown }).code === "EADDRINUSE";
+    exitWith(`PORT ${port} on ${host} ${taken ? "is in use" : "cannot be listened on"}`);
+  }
+  return app.server as Bun.Server<unknown>;
+}
+
+/** One line for a person, then the end: nothing is running yet. */
+function exitWith(message: string): never {
+  process.stderr.write(`${message}\n`);
+  process.exit(1);
+}
+
+/** Takes no new connection, and waits for the requests in hand. */
+async function drain(server: Bun.Server<unknown>): Promise<void> {
+  await withTimeout(server.stop(), DRAIN_TIMEOUT_MS);
+}
+
+/** Says once what the service waits for, again while it waits on, and once that it is ready. */
+async function logReadiness(ready: ReadinessChecks, stopping: () => boolean): Promise<void> {
+  let saidMs = Number.NEGATIVE_INFINITY;
+  while (!stopping()) {
+    const readiness = await context.with(suppressTracing(ROOT_CONTEXT), () =>
+      checkReadiness({ ready, stopping }),
+    );
+    if (readiness.ready) return logger.info("ready");
+    if (performance.now() - saidMs > WAIT_LOG_INTERVAL_MS) {
+      saidMs = performance.now();
+      logger.warn("waiting for what this service needs", { checks: readiness.checks });
+    }
+    await Bun.sleep(WAIT_POLL_MS);
+  }
+}

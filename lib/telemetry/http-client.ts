@@ -1,0 +1,113 @@
+/**
+ * HTTP calls out: one CLIENT span for each try, with the trace context in the request's headers.
+ *
+ * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/http/http-spans.md#http-client-span
+ */
+import { context, SpanKind, trace, type Attributes, type Span } from "@opentelemetry/api";
+import {
+  ATTR_ERROR_TYPE,
+  ATTR_HTTP_REQUEST_METHOD,
+  ATTR_HTTP_REQUEST_RESEND_COUNT,
+  ATTR_HTTP_RESPONSE_STATUS_CODE,
+  ATTR_SERVER_ADDRESS,
+  ATTR_SERVER_PORT,
+  ATTR_URL_FULL,
+} from "./attributes.ts";
+import { callerLocation } from "./code-location.ts";
+import { httpClientRequestDuration } from "./instruments.ts";
+import { injectedHeaders, showInjected } from "./propagation.ts";
+import { redactQuery, REDACTED } from "./redact.ts";
+import { errorTypeOf, failSpan, tracer } from "./span.ts";
+
+export interface TracedRequest {
+  method: "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
+  headers?: Record<string, string>;
+  body?: string;
+  /** Ends the call with a TimeoutError after so many milliseconds, the reading of the body included. */
+  timeoutMs: number;
+  /** How often this request was sent before, 0 for the first try. */
+  resendCount?: number;
+  /** The caller's line, where the call is made on behalf of it after an `await`. */
+  location?: Attributes | undefined;
+  /** The text that says what a failed response means, taken from its body. */
+  errorOf?: (status: number, body: string) => string | undefined;
+}
+
+export interface TracedResponse {
+  status: number;
+  headers: Headers;
+  body: string;
+}
+
+/**
+ * Sends one HTTP request and reads the whole answer.
+ *
+ * @param url absolute; a user name, password or secret query parameter in it is not recorded
+ * @returns any response, whatever its status; 4xx and 5xx mark the span as failed
+ * @throws what fetch throws: TypeError-like connection errors, TimeoutError after `timeoutMs`
+ */
+export async function tracedFetch(url: string, request: TracedRequest): Promise<TracedResponse> {
+  const target = new URL(url);
+  const port = Number(target.port) || (target.protocol === "https:" ? 443 : 80);
+  const metricAttributes: Attributes = {
+    [ATTR_HTTP_REQUEST_METHOD]: request.method,
+    [ATTR_SERVER_ADDRESS]: target.hostname,
+    [ATTR_SERVER_PORT]: port,
+  };
+  const span = tracer().startSpan(request.method, {
+    kind: SpanKind.CLIENT,
+    attributes: {
+      ...metricAttributes,
+      [ATTR_URL_FULL]: recordableUrl(target),
+      ...(request.resendCount ? { [ATTR_HTTP_REQUEST_RESEND_COUNT]: request.resendCount } : {}),
+      ...(request.location ?? callerLocation()),
+    },
+  });
+  const own = trace.setSpan(context.active(), span);
+  const traceHeaders = injectedHeaders(own);
+  showInjected(own, traceHeaders);
+
+  const startedMs = performance.now();
+  try {
+    const response = await fetch(target, {
+      method: request.method,
+      headers: { ...request.headers, ...traceHeaders },
+      ...(request.body === undefined ? {} : { body: request.body }),
+      redirect: "manual",
+      signal: AbortSignal.timeout(request.timeoutMs),
+    });
+    const body = await response.text();
+    recordStatus(span, metricAttributes, response.status, request.errorOf?.(response.status, body));
+    return { status: response.status, headers: response.headers, body };
+  } catch (error) {
+    metricAttributes[ATTR_ERROR_TYPE] = fetchErrorType(error);
+    failSpan(span, fetchErrorType(error), error);
+    throw error;
+  } finally {
+    httpClientRequestDuration.record((performance.now() - startedMs) / 1000, metricAttributes);
+    span.end();
+  }
+}
+
+function recordStatus(span: Span, metricAttributes: Attributes, status: number, text?: string) {
+  span.setAttribute(ATTR_HTTP_RESPONSE_STATUS_CODE, status);
+  metricAttributes[ATTR_HTTP_RESPONSE_STATUS_CODE] = status;
+  if (status >= 400) {
+    metricAttributes[ATTR_ERROR_TYPE] = String(status);
+    failSpan(span, String(status), text);
+  }
+}
+
+/** Bun's connection errors are plain Errors with a `code`, for example `ConnectionRefused`. */
+function fetchErrorType(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return typeof code === "string" ? code : errorTypeOf(error);
+}
+
+function recordableUrl(target: URL): string {
+  const shown = new URL(target);
+  if (shown.username) shown.username = REDACTED;
+  if (shown.password) shown.password = REDACTED;
+  if (shown.search) shown.search = redactQuery(shown.search.slice(1));
+  return shown.href;
+}

@@ -1,0 +1,181 @@
+/**
+ * HTTP requests in: one SERVER span each, and the request metrics.
+ *
+ * Elysia's `wrap` sees every request – also those that match no route, fail validation or throw –
+ * and gets the final response back: one entry and one exit for the span. It does not know the route;
+ * a lifecycle hook does, and completes the span's name.
+ * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/http/http-spans.md#http-server-span
+ */
+import {
+  context,
+  createContextKey,
+  ROOT_CONTEXT,
+  SpanKind,
+  trace,
+  type Attributes,
+  type Span,
+} from "@opentelemetry/api";
+import { suppressTracing } from "@opentelemetry/core";
+import { Elysia } from "elysia";
+import {
+  ATTR_ERROR_TYPE,
+  ATTR_HTTP_REQUEST_METHOD,
+  ATTR_HTTP_REQUEST_METHOD_ORIGINAL,
+  ATTR_HTTP_RESPONSE_STATUS_CODE,
+  ATTR_HTTP_ROUTE,
+  ATTR_SERVER_ADDRESS,
+  ATTR_SERVER_PORT,
+  ATTR_URL_PATH,
+  ATTR_URL_QUERY,
+  ATTR_URL_SCHEME,
+  ATTR_USER_AGENT_ORIGINAL,
+} from "./attributes.ts";
+import { httpServerActiveRequests, httpServerRequestDuration } from "./instruments.ts";
+import { extractFromHttp } from "./propagation.ts";
+import { redactQuery } from "./redact.ts";
+import { routeLocation } from "./route-location.ts";
+import { failSpan, tracer } from "./span.ts";
+
+/** Requests that make no spans and are not counted: probes and scrapes. */
+const UNTRACED_PATHS = new Set(["/healthz", "/readyz", "/metrics"]);
+
+/** RFC 9110 and RFC 5789; any other method is `_OTHER`, so that a caller cannot invent series. */
+const KNOWN_METHODS = new Set(
+  "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE QUERY".split(" "),
+);
+
+/** What is known of one request while it is handled. */
+interface ServerRequest {
+  readonly span: Span;
+  readonly method: string;
+  route?: string;
+  error?: unknown;
+}
+
+const SERVER_REQUEST = createContextKey("orderflow.http.server.request");
+
+type Handle = (request: Request) => Response | Promise<Response>;
+
+/**
+ * An Elysia plugin that traces every request of the app that uses it. Use it first, before routes.
+ */
+export function httpServerTelemetry() {
+  return new Elysia({ name: "orderflow.telemetry.http-server" })
+    .wrap((inner, request) => {
+      const handle = inner as unknown as Handle;
+      const path = pathOf(request.url);
+      return UNTRACED_PATHS.has(path)
+        ? (again: Request) => context.with(suppressTracing(ROOT_CONTEXT), handle, undefined, again)
+        : (again: Request) => serve(handle, again, path);
+    })
+    .onTransform({ as: "global" }, ({ route }) => noteRoute(route))
+    .onError({ as: "global" }, ({ route }) => noteRoute(route));
+}
+
+/**
+ * Tells the span of the request that is being handled what went wrong, for its status text. The
+ * error mapper calls it; it has an effect only where the response turns out to be a 5xx.
+ */
+export function noteServerError(error: unknown): void {
+  const current = currentRequest();
+  if (current) current.error = error;
+}
+
+function serve(handle: Handle, request: Request, path: string): Response | Promise<Response> {
+  const startedMs = performance.now();
+  const method = KNOWN_METHODS.has(request.method) ? request.method : "_OTHER";
+  const parent = extractFromHttp(ROOT_CONTEXT, request.headers);
+  const span = tracer().startSpan(
+    method === "_OTHER" ? "HTTP" : method,
+    { kind: SpanKind.SERVER, attributes: requestAttributes(request, method, path) },
+    parent,
+  );
+  const current: ServerRequest = { span, method };
+  const active = { [ATTR_HTTP_REQUEST_METHOD]: method, [ATTR_URL_SCHEME]: "http" };
+  httpServerActiveRequests.add(1, active);
+
+  const finish = (response: Response): Response => {
+    httpServerActiveRequests.add(-1, active);
+    endServerSpan(current, response.status, startedMs);
+    return response;
+  };
+  const fail = (error: unknown): never => {
+    current.error = error;
+    httpServerActiveRequests.add(-1, active);
+    endServerSpan(current, 500, startedMs);
+    throw error;
+  };
+  const own = trace.setSpan(parent, span).setValue(SERVER_REQUEST, current);
+  try {
+    const answer = context.with(own, handle, undefined, request);
+    return answer instanceof Promise ? answer.then(finish, fail) : finish(answer);
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+function requestAttributes(request: Request, method: string, path: string): Attributes {
+  const attributes: Attributes = {
+    [ATTR_HTTP_REQUEST_METHOD]: method,
+    [ATTR_URL_PATH]: path,
+    [ATTR_URL_SCHEME]: "http",
+  };
+  if (method === "_OTHER") attributes[ATTR_HTTP_REQUEST_METHOD_ORIGINAL] = request.method;
+  const queryAt = request.url.indexOf("?");
+  if (queryAt >= 0 && queryAt < request.url.length - 1) {
+    attributes[ATTR_URL_QUERY] = redactQuery(request.url.slice(queryAt + 1));
+  }
+  const host = request.headers.get("host");
+  if (host) {
+    const portAt = host.lastIndexOf(":");
+    const port = portAt > host.lastIndexOf("]") ? Number(host.slice(portAt + 1)) : 80;
+    attributes[ATTR_SERVER_ADDRESS] = portAt > host.lastIndexOf("]") ? host.slice(0, portAt) : host;
+    if (Number.isInteger(port)) attributes[ATTR_SERVER_PORT] = port;
+  }
+  const userAgent = request.headers.get("user-agent");
+  if (userAgent) attributes[ATTR_USER_AGENT_ORIGINAL] = userAgent;
+  return attributes;
+}
+
+function noteRoute(route: string | undefined): void {
+  const current = currentRequest();
+  if (!current || !route || current.route) return;
+  current.route = route;
+  if (!current.span.isRecording()) return;
+  current.span.updateName(`${current.method === "_OTHER" ? "HTTP" : current.method} ${route}`);
+  current.span.setAttribute(ATTR_HTTP_ROUTE, route);
+  const location = routeLocation(current.method, route);
+  if (location) current.span.setAttributes(location);
+}
+
+/**
+ * Ends a SERVER span with the response's outcome and records the request's duration.
+ * @param status HTTP status; a 4xx leaves the span's status unset, a 5xx makes it an error
+ * @param startedMs from the monotonic clock
+ */
+function endServerSpan(current: ServerRequest, status: number, startedMs: number): void {
+  const { span, method, route, error } = current;
+  const attributes: Attributes = {
+    [ATTR_HTTP_REQUEST_METHOD]: method,
+    [ATTR_URL_SCHEME]: "http",
+    [ATTR_HTTP_RESPONSE_STATUS_CODE]: status,
+  };
+  if (route) attributes[ATTR_HTTP_ROUTE] = route;
+  if (status >= 500) attributes[ATTR_ERROR_TYPE] = String(status);
+  httpServerRequestDuration.record((performance.now() - startedMs) / 1000, attributes);
+
+  span.setAttribute(ATTR_HTTP_RESPONSE_STATUS_CODE, status);
+  if (status >= 500) failSpan(span, String(status), error);
+  span.end();
+}
+
+function currentRequest(): ServerRequest | undefined {
+  return context.active().getValue(SERVER_REQUEST) as ServerRequest | undefined;
+}
+
+function pathOf(url: string): string {
+  const pathAt = url.indexOf("/", url.indexOf("://") + 3);
+  if (pathAt < 0) return "/";
+  const queryAt = url.indexOf("?", pathAt);
+  return queryAt < 0 ? url.slice(pathAt) : url.slice(pathAt, queryAt);
+}

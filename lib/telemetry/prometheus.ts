@@ -1,0 +1,36 @@
+/**
+ * `GET /metrics`: the same instruments as over OTLP, in Prometheus text form.
+ *
+ * The serialiser is OpenTelemetry's own. It leaves out one thing that the compatibility
+ * specification asks for and that every dashboard expects: the unit as a suffix of the name.
+ * @see https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/#metric-metadata
+ */
+import { PrometheusExporter, PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
+import type { MetricData } from "@opentelemetry/sdk-metrics";
+
+const UNIT_SUFFIX: Record<string, string> = { s: "_seconds", By: "_bytes" };
+
+/** A metric reader to hand to the meter provider, and the text it gives at each scrape. */
+export function createPrometheusReader() {
+  const reader = new PrometheusExporter({ preventServerStart: true });
+  const serializer = new PrometheusSerializer();
+  return {
+    reader,
+    /** @returns the text of one scrape; what could not be collected is left out */
+    async scrape(): Promise<string> {
+      const { resourceMetrics } = await reader.collect();
+      return serializer.serialize({
+        ...resourceMetrics,
+        scopeMetrics: resourceMetrics.scopeMetrics.map((scope) => ({
+          ...scope,
+          metrics: scope.metrics.map(withUnitSuffix),
+        })),
+      });
+    },
+  };
+}
+
+function withUnitSuffix<T extends MetricData>(metric: T): T {
+  const suffix = UNIT_SUFFIX[metric.descriptor.unit] ?? "";
+  return { ...metric, descriptor: { ...metric.descriptor, name: metric.descriptor.name + suffix } };
+}

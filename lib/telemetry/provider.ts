@@ -1,0 +1,167 @@
+/**
+ * The set-up: tracer, meter and logger provider, built by hand, as nothing does it for us in Bun.
+ *
+ * What the environment says (OTEL_*) is read here and by the SDK's own classes; docs/telemetry.md
+ * lists which variable does what. Nothing in here can fail a service: what is wrong is logged, and
+ * what cannot be exported is dropped and counted.
+ * @see https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+ */
+import {
+  context,
+  diag,
+  DiagLogLevel,
+  metrics,
+  propagation,
+  trace,
+  type DiagLogger,
+} from "@opentelemetry/api";
+import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
+import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-proto";
+import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
+import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
+import { BatchLogRecordProcessor, LoggerProvider } from "@opentelemetry/sdk-logs";
+import { MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
+import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
+import { bindInstruments } from "./instruments.ts";
+import { configureLogger, isLogLevel, logger } from "./logger.ts";
+import { createPrometheusReader } from "./prometheus.ts";
+import { createPropagator } from "./propagation.ts";
+import { createResource } from "./resource.ts";
+import { registerRuntimeMetrics } from "./runtime-metrics.ts";
+
+type Env = Record<string, string | undefined>;
+
+/** Four times the specification's default: a burst of some thousand requests leaves whole traces. */
+const SPAN_QUEUE_MAX = 8_192;
+
+export interface Telemetry {
+  /** The text of `GET /metrics`. */
+  scrape(): Promise<string>;
+  /** Sends what is left and stops, after `timeoutMs` at the latest. Never throws. */
+  shutdown(timeoutMs: number): Promise<void>;
+}
+
+/**
+ * Sets telemetry up for this process. Call it once, first thing.
+ * @param service its name (OTEL_SERVICE_NAME goes over it) and version
+ * @param env usually process.env
+ */
+export function startTelemetry(service: { name: string; version: string }, env: Env): Telemetry {
+  const level = env["LOG_LEVEL"] ?? "info";
+  const name = env["OTEL_SERVICE_NAME"] ?? service.name;
+  configureLogger({ serviceName: name, level: isLogLevel(level) ? level : "info" });
+  diag.setLogger(onceEach(), DiagLogLevel.WARN);
+
+  // Context is passed on even where the SDK is disabled: the specification takes propagators out.
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+  const { propagator, unknown } = createPropagator(env["OTEL_PROPAGATORS"]);
+  propagation.setGlobalPropagator(propagator);
+  for (const other of unknown) logger.warn(`OTEL_PROPAGATORS: "${other}" is not known here`);
+
+  if (env["OTEL_SDK_DISABLED"]?.trim().toLowerCase() === "true") {
+    return { scrape: async () => "", shutdown: async () => undefined };
+  }
+
+  const resource = createResource(service, env);
+  const prometheus = createPrometheusReader();
+  registerRuntimeMetrics();
+  const meterProvider = new MeterProvider({
+    resource,
+    readers: [
+      prometheus.reader,
+      ...(exports(env, "METRICS")
+        ? [
+            new PeriodicExportingMetricReader({
+              exporter: new OTLPMetricExporter(),
+              exportIntervalMillis: positiveInt(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000),
+              exportTimeoutMillis: positiveInt(env, "OTEL_METRIC_EXPORT_TIMEOUT", 30_000),
+            }),
+          ]
+        : []),
+    ],
+  });
+  metrics.setGlobalMeterProvider(meterProvider);
+  bindInstruments(meterProvider);
+
+  const processorOptions = {
+    ...(env["OTEL_BSP_MAX_QUEUE_SIZE"] ? {} : { maxQueueSize: SPAN_QUEUE_MAX }),
+    // Counts what is exported and what is dropped: otel.sdk.processor.span.processed.
+    selfObsMeterProvider: meterProvider,
+  };
+  const tracerProvider = new BasicTracerProvider({
+    resource,
+    // The sampler and the span limits come from OTEL_TRACES_SAMPLER and OTEL_SPAN_*.
+    spanProcessors: exports(env, "TRACES")
+      ? [
+          // The limits of queue, batch and waiting come from OTEL_BSP_*.
+          new BatchSpanProcessor(new OTLPTraceExporter(), processorOptions),
+        ]
+      : [],
+  });
+  trace.setGlobalTracerProvider(tracerProvider);
+
+  const loggerProvider = new LoggerProvider({
+    resource,
+    processors:
+      env["OTEL_LOGS_EXPORTER"] === "otlp"
+        ? [new BatchLogRecordProcessor({ exporter: new OTLPLogExporter() })]
+        : [],
+  });
+  if (env["OTEL_LOGS_EXPORTER"] === "otlp") {
+    configureLogger({
+      serviceName: name,
+      level: isLogLevel(level) ? level : "info",
+      otlp: loggerProvider.getLogger("orderflow"),
+    });
+  }
+
+  return {
+    scrape: prometheus.scrape,
+    async shutdown(timeoutMs) {
+      const all = [tracerProvider, meterProvider, loggerProvider].map((provider) =>
+        provider
+          .shutdown()
+          .catch((error: unknown) => diag.warn("telemetry was not flushed", error)),
+      );
+      await Promise.race([Promise.all(all), Bun.sleep(timeoutMs)]);
+    },
+  };
+}
+
+/** OTEL_TRACES_EXPORTER and OTEL_METRICS_EXPORTER: `otlp` (default) or `none`. */
+function exports(env: Env, signal: "TRACES" | "METRICS"): boolean {
+  return (env[`OTEL_${signal}_EXPORTER`] ?? "otlp") !== "none";
+}
+
+/** A positive number; what is malformed is reported and ignored, as the specification says. */
+function positiveInt(env: Env, name: string, fallback: number): number {
+  const text = env[name];
+  if (!text) return fallback;
+  const value = Number(text);
+  if (Number.isInteger(value) && value > 0) return value;
+  logger.warn(`${name} is not a positive integer; ${fallback} is used instead`);
+  return fallback;
+}
+
+/**
+ * The SDK's own messages, each said once: with a collector down it would repeat the same one at
+ * every batch. How much is dropped is told by the metric.
+ */
+function onceEach(): DiagLogger {
+  const said = new Set<string>();
+  const say =
+    (write: typeof logger.warn) =>
+    (message: string, ...rest: unknown[]) => {
+      const kind = message.replace(/\d+/g, "0").slice(0, 80);
+      if (said.has(kind) || said.size >= 100) return;
+      said.add(kind);
+      write(`telemetry: ${message}`, rest.length > 0 ? { details: rest } : {});
+    };
+  return {
+    error: say(logger.warn),
+    warn: say(logger.warn),
+    info: say(logger.info),
+    debug: say(logger.debug),
+    verbose: say(logger.debug),
+  };
+}

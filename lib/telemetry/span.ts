@@ -1,0 +1,76 @@
+/** Spans for steps inside a service, and the one way in which a span is marked as failed. */
+import { SpanStatusCode, trace, type Attributes, type Span } from "@opentelemetry/api";
+import { ATTR_ERROR_TYPE } from "./attributes.ts";
+import { callerLocation } from "./code-location.ts";
+import { redactText } from "./redact.ts";
+
+const DESCRIPTION_CHARS_MAX = 500;
+
+/**
+ * The tracer of the layer. Fetched anew for each span (a map look-up), so that the provider may be
+ * set up before or after a module is loaded.
+ */
+export function tracer() {
+  return trace.getTracer("orderflow", "1.0.0");
+}
+
+/**
+ * Runs one named step as an INTERNAL span, the child of the span that is active now.
+ *
+ * @param name low in cardinality: `reserve items`, never an id
+ * @param attributes what to know about the step
+ * @param work gets the span; whatever it throws marks the span as failed and is thrown on
+ */
+export function inSpan<T>(
+  name: string,
+  attributes: Attributes,
+  work: (span: Span) => Promise<T>,
+): Promise<T> {
+  const location = callerLocation();
+  return tracer().startActiveSpan(
+    name,
+    { attributes: { ...attributes, ...location } },
+    async (span) => {
+      try {
+        return await work(span);
+      } catch (error) {
+        failSpan(span, errorTypeOf(error), error);
+        throw error;
+      } finally {
+        span.end();
+      }
+    },
+  );
+}
+
+/**
+ * Marks a span as failed: status ERROR, `error.type`, and a description that says what went wrong.
+ * These three always come together.
+ *
+ * @param errorType low in cardinality: an error's class, an HTTP status, an SQLSTATE
+ * @param error the error, or a sentence about it; secrets are taken out and the length is bounded
+ * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/general/recording-errors.md
+ */
+export function failSpan(span: Span, errorType: string, error?: unknown): void {
+  span.setAttribute(ATTR_ERROR_TYPE, errorType);
+  const message = error === undefined ? undefined : errorText(error);
+  span.setStatus(
+    message ? { code: SpanStatusCode.ERROR, message } : { code: SpanStatusCode.ERROR },
+  );
+}
+
+/** An error's text as spans and logs may show it: without secrets, at most 500 characters. */
+export function errorText(error: unknown): string {
+  const message = error instanceof Error ? error.message || error.name : String(error);
+  return redactText(message.slice(0, DESCRIPTION_CHARS_MAX));
+}
+
+/**
+ * What to write as `error.type` for an error: its own `errorType` where the class has one (an HTTP
+ * status, an SQLSTATE), else the name of its class.
+ */
+export function errorTypeOf(error: unknown): string {
+  if (!(error instanceof Error)) return "_OTHER";
+  if ("errorType" in error && typeof error.errorType === "string") return error.errorType;
+  return error.name && error.name !== "Error" ? error.name : error.constructor.name;
+}

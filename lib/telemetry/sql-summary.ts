@@ -1,0 +1,32 @@
+/** A statement's summary: what it does to which tables, low in cardinality. */
+
+const SUMMARY_CHARS_MAX = 255;
+
+/**
+ * Makes `db.query.summary` from a statement's text: each operation followed by the tables it works
+ * on, in the order of the text. `INSERT INTO orders.orders …` gives `INSERT orders.orders`,
+ * `BEGIN` gives `BEGIN`.
+ *
+ * It reads the statements of this project (schema-qualified, unquoted names), not all of SQL.
+ * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/db/database-spans.md#generating-a-summary-of-the-query
+ */
+export function summarizeQuery(text: string): string {
+  const parts: string[] = [];
+  for (const [, operation, table] of withoutNoise(text).matchAll(OPERATION_OR_TABLE)) {
+    // A name without a schema is the statement's own (a CTE, a function) and says nothing.
+    if (operation) parts.push(operation.toUpperCase());
+    else if (table?.includes(".")) parts.push(table);
+  }
+  return parts.join(" ").slice(0, SUMMARY_CHARS_MAX) || "SQL";
+}
+
+const OPERATION_OR_TABLE =
+  /\b(SELECT|INSERT|UPDATE|DELETE|BEGIN|COMMIT|ROLLBACK)\b|(?<=\b(?:FROM|INTO|JOIN|USING|UPDATE)\s+)([a-z_][\w.]*)/gi;
+
+/** Without literals and comments, and without the words that only look like an operation. */
+function withoutNoise(text: string): string {
+  return text
+    .replace(/'(?:[^']|'')*'/g, "''")
+    .replace(/--[^\n]*/g, "")
+    .replace(/\bFOR\s+(NO\s+KEY\s+)?UPDATE\b|\bDO\s+UPDATE\b/gi, "");
+}

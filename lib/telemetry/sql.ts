@@ -1,0 +1,180 @@
+/**
+ * SQL statements: one CLIENT span each, BEGIN, COMMIT and ROLLBACK included, over Bun's `SQL`.
+ *
+ * The text on the span is the text PostgreSQL gets, with `$1` placeholders; values never leave
+ * through telemetry. The name is the statement's summary, for example `SELECT orders.orders`.
+ * `db.namespace` is the database's name: the schema stands in every table name instead.
+ * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/db/postgresql.md
+ */
+import { SpanKind, trace, context, type Attributes } from "@opentelemetry/api";
+import type { SQL } from "bun";
+import {
+  ATTR_DB_NAMESPACE,
+  ATTR_DB_QUERY_SUMMARY,
+  ATTR_DB_QUERY_TEXT,
+  ATTR_DB_RESPONSE_STATUS_CODE,
+  ATTR_DB_SYSTEM_NAME,
+  ATTR_ERROR_TYPE,
+  ATTR_SERVER_ADDRESS,
+  ATTR_SERVER_PORT,
+} from "./attributes.ts";
+import { callerLocation } from "./code-location.ts";
+import { dbClientOperationDuration } from "./instruments.ts";
+import { errorTypeOf, failSpan, tracer } from "./span.ts";
+import { summarizeQuery } from "./sql-summary.ts";
+
+const POSTGRES_PORT = 5432;
+
+/** What can run a statement: a pool, or the one connection of a transaction. */
+type Connection = Pick<SQL, "unsafe">;
+
+interface Statement {
+  text: string;
+  attributes: Attributes;
+  summary: string;
+}
+
+/** Something to run SQL on; inside `transaction` it is that transaction's connection. */
+export interface Queryable {
+  /**
+   * Runs one statement: db.query`SELECT … WHERE id = ${id}`. Each `${}` becomes a placeholder.
+   * @returns the rows; int8 comes as a string, timestamptz as a Date of whole milliseconds
+   * @throws SQL.PostgresError, its SQLSTATE in `errno`; without one the server was not reached
+   */
+  query<Row>(strings: TemplateStringsArray, ...values: unknown[]): Promise<Row[]>;
+  /** Runs a statement whose text is put together at run time, with `$1` placeholders in it. */
+  run<Row>(text: string, values: readonly unknown[]): Promise<Row[]>;
+}
+
+/** A database whose every statement is traced. */
+export interface TracedSql extends Queryable {
+  /**
+   * Runs `work` in one transaction on a connection of its own. Whatever `work` or the COMMIT throws
+   * rolls it back and is thrown on; after a failed COMMIT it is not known whether it took effect.
+   */
+  transaction<T>(work: (connection: Queryable) => Promise<T>): Promise<T>;
+}
+
+/**
+ * Wraps a pool.
+ * @param pool a `SQL` from "bun"
+ * @param url the URL it was made with; host, port and database name of it go on the spans
+ */
+export function traceSql(pool: SQL, url: string): TracedSql {
+  const target = targetAttributes(url);
+  return {
+    ...queryable(pool, target),
+    async transaction<T>(work: (connection: Queryable) => Promise<T>): Promise<T> {
+      const location = callerLocation();
+      const connection = await pool.reserve();
+      const control = (text: string) =>
+        runTraced(connection, statementOf(text, target), [], location);
+      try {
+        await control("BEGIN");
+        try {
+          const result = await work(queryable(connection, target));
+          await control("COMMIT");
+          return result;
+        } catch (error) {
+          // Where the connection is gone the server has rolled back already; what matters to the
+          // caller is the first error.
+          await control("ROLLBACK").catch(() => undefined);
+          throw error;
+        }
+      } finally {
+        connection.release();
+      }
+    },
+  };
+}
+
+function queryable(connection: Connection, target: Attributes): Queryable {
+  return {
+    query<Row>(strings: TemplateStringsArray, ...values: unknown[]) {
+      return runTraced<Row>(
+        connection,
+        statementOfTemplate(strings, target),
+        values,
+        callerLocation(),
+      );
+    },
+    run<Row>(text: string, values: readonly unknown[]) {
+      return runTraced<Row>(connection, statementOf(text, target), values, callerLocation());
+    },
+  };
+}
+
+async function runTraced<Row>(
+  connection: Connection,
+  statement: Statement,
+  values: readonly unknown[],
+  location: Attributes | undefined,
+): Promise<Row[]> {
+  const span = tracer().startSpan(statement.summary, {
+    kind: SpanKind.CLIENT,
+    attributes: location ? { ...statement.attributes, ...location } : statement.attributes,
+  });
+  const startedMs = performance.now();
+  let failure: Attributes | undefined;
+  try {
+    const active = trace.setSpan(context.active(), span);
+    return await context.with(active, () => connection.unsafe(statement.text, [...values]));
+  } catch (error) {
+    failure = failureAttributes(error);
+    span.setAttributes(failure);
+    failSpan(span, String(failure[ATTR_ERROR_TYPE]), error);
+    throw error;
+  } finally {
+    dbClientOperationDuration.record((performance.now() - startedMs) / 1000, {
+      ...statement.attributes,
+      [ATTR_DB_QUERY_TEXT]: undefined,
+      ...failure,
+    });
+    span.end();
+  }
+}
+
+/** SQLSTATE where the server answered; otherwise Bun's code, such as ERR_POSTGRES_CONNECTION_CLOSED. */
+function failureAttributes(error: unknown): Attributes {
+  const { errno, code } = error as { errno?: unknown; code?: unknown };
+  if (typeof errno === "string" && /^[0-9A-Z]{5}$/.test(errno)) {
+    return { [ATTR_DB_RESPONSE_STATUS_CODE]: errno, [ATTR_ERROR_TYPE]: errno };
+  }
+  return { [ATTR_ERROR_TYPE]: typeof code === "string" ? code : errorTypeOf(error) };
+}
+
+// A tagged template hands over the same `strings` at each call from one place in the source, so text
+// and summary are put together once for each statement and database of the program.
+const templates = new WeakMap<Attributes, WeakMap<TemplateStringsArray, Statement>>();
+
+function statementOfTemplate(strings: TemplateStringsArray, target: Attributes): Statement {
+  const statements = templates.get(target) ?? new WeakMap<TemplateStringsArray, Statement>();
+  templates.set(target, statements);
+  let statement = statements.get(strings);
+  if (!statement) {
+    const text = strings.reduce((before, after, index) => `${before}$${index}${after}`);
+    statement = statementOf(text.trim(), target);
+    statements.set(strings, statement);
+  }
+  return statement;
+}
+
+function statementOf(text: string, target: Attributes): Statement {
+  const summary = summarizeQuery(text);
+  return {
+    text,
+    summary,
+    attributes: { ...target, [ATTR_DB_QUERY_SUMMARY]: summary, [ATTR_DB_QUERY_TEXT]: text },
+  };
+}
+
+function targetAttributes(url: string): Attributes {
+  const { hostname, port, pathname } = new URL(url);
+  const portNumber = Number(port) || POSTGRES_PORT;
+  return {
+    [ATTR_DB_SYSTEM_NAME]: "postgresql",
+    [ATTR_DB_NAMESPACE]: decodeURIComponent(pathname.slice(1)),
+    [ATTR_SERVER_ADDRESS]: hostname,
+    ...(portNumber === POSTGRES_PORT ? {} : { [ATTR_SERVER_PORT]: portNumber }),
+  };
+}

@@ -1,0 +1,3 @@
+-- Every order and every order line is lost.
+drop table orders.order_items;
+drop table orders.orders;

@@ -1,0 +1,26 @@
+/** The routes of the e-mail service: it sends nothing, it takes the time that sending takes. */
+import type { createBaseApp } from "#lib/service/app.ts";
+import { BadInputError } from "#lib/service/errors.ts";
+import { emailSchema } from "#lib/orders/schemas.ts";
+import { logger } from "#lib/telemetry/logger.ts";
+import type { Mailer } from "./mailer.ts";
+
+const IDEMPOTENCY_KEY_CHARACTERS_MAX = 255;
+
+export function addEmailRoutes(app: ReturnType<typeof createBaseApp>, mailer: Mailer) {
+  return app.post(
+    "/send",
+    async ({ body, headers }) => {
+      if (!body.to.slice(1, -1).includes("@"))
+        throw new BadInputError("to must be an e-mail address");
+      const key = headers["idempotency-key"];
+      if (key !== undefined && (key === "" || key.length > IDEMPOTENCY_KEY_CHARACTERS_MAX)) {
+        throw new BadInputError("Idempotency-Key must have 1 to 255 characters");
+      }
+      const outcome = await mailer.send(key);
+      logger.info("e-mail sent", { subject: body.subject, outcome });
+      return { status: "sent" };
+    },
+    { body: emailSchema },
+  );
+}

@@ -1,0 +1,53 @@
+/** The routes of the gateway: each is one call to the service behind it, whose answer is passed on. */
+import type { createBaseApp } from "#lib/service/app.ts";
+import type { CallOptions, ServiceClient } from "#lib/service/client.ts";
+import { BadGatewayError } from "#lib/service/errors.ts";
+
+/** Headers of an answer that are the caller's business. */
+const PASSED_ON = ["content-type", "location", "link", "retry-after"];
+
+export interface Backends {
+  orders: ServiceClient;
+  inventory: ServiceClient;
+}
+
+export function addGatewayRoutes(
+  app: ReturnType<typeof createBaseApp>,
+  { orders, inventory }: Backends,
+) {
+  return app
+    .post("/orders", ({ body }) => forward(orders, "POST", "/orders", { body }))
+    .get("/orders", ({ request }) => forward(orders, "GET", `/orders${queryOf(request)}`))
+    .get("/orders-nplus1", ({ request }) => {
+      return forward(orders, "GET", `/orders-nplus1${queryOf(request)}`);
+    })
+    .get("/orders/:id", ({ params }) => {
+      return forward(orders, "GET", `/orders/${encodeURIComponent(params.id)}`);
+    })
+    .get("/inventory", () => forward(inventory, "GET", "/stock"))
+    .get("/inventory/:itemId", ({ params }) => {
+      return forward(inventory, "GET", `/stock/${encodeURIComponent(params.itemId)}`);
+    });
+}
+
+async function forward(
+  service: ServiceClient,
+  method: "GET" | "POST",
+  path: string,
+  options: CallOptions = {},
+): Promise<Response> {
+  const answer = await service.call(method, path, options);
+  if (answer.status >= 300 && answer.status < 400) {
+    throw new BadGatewayError(`the ${service.name} service answers with a redirect`);
+  }
+  const headers = new Headers();
+  for (const name of PASSED_ON) {
+    const value = answer.headers.get(name);
+    if (value !== null) headers.set(name, value);
+  }
+  return new Response(answer.body, { status: answer.status, headers });
+}
+
+function queryOf(request: Request): string {
+  return new URL(request.url).search;
+}

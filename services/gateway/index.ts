@@ -1,0 +1,21 @@
+/** The gateway: the public API, in front of orders and inventory. */
+import { createServiceClient, probeHealth } from "#lib/service/client.ts";
+import { serviceUrl } from "#lib/service/config.ts";
+import { startService } from "#lib/service/lifecycle.ts";
+import { addGatewayRoutes } from "./app.ts";
+
+const service = startService("gateway", 8080, (env) => ({
+  ordersUrl: serviceUrl(env, "ORDERS_SERVICE_URL"),
+  inventoryUrl: serviceUrl(env, "INVENTORY_SERVICE_URL"),
+}));
+const { ordersUrl, inventoryUrl } = service.config;
+
+const backends = {
+  orders: createServiceClient("orders", ordersUrl),
+  inventory: createServiceClient("inventory", inventoryUrl),
+};
+const ready = {
+  orders: () => probeHealth("orders", ordersUrl),
+  inventory: () => probeHealth("inventory", inventoryUrl),
+};
+service.listen(addGatewayRoutes(service.baseApp(ready), backends), ready);

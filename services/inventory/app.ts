@@ -1,0 +1,25 @@
+/** The routes of the inventory service. */
+import { stockMoveSchema } from "#lib/orders/schemas.ts";
+import type { createBaseApp } from "#lib/service/app.ts";
+import { NotFoundError } from "#lib/service/errors.ts";
+import { isText } from "#lib/service/validation.ts";
+import { ITEM_ID_CHARACTERS_MAX } from "#lib/orders/schemas.ts";
+import { shown, type Stock } from "./stock.ts";
+
+export function addInventoryRoutes(app: ReturnType<typeof createBaseApp>, stock: Stock) {
+  return app
+    .get("/stock", () => stock.list())
+    .get("/stock/:itemId", async ({ params }) => shown(await stock.get(itemId(params))))
+    .post("/stock/:itemId/reserve", ({ params, body }) => stock.reserve(itemId(params), body), {
+      body: stockMoveSchema,
+    })
+    .post("/stock/:itemId/release", ({ params, body }) => stock.release(itemId(params), body), {
+      body: stockMoveSchema,
+    });
+}
+
+/** What no item can be called is not there; PostgreSQL would refuse a NUL. */
+function itemId(params: { itemId: string }): string {
+  if (isText(params.itemId, ITEM_ID_CHARACTERS_MAX)) return params.itemId;
+  throw new NotFoundError("there is no such item");
+}

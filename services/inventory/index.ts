@@ -1,0 +1,14 @@
+/** The inventory service: stock, and its reservation for orders. */
+import { postgresUrl } from "#lib/service/config.ts";
+import { openDatabase } from "#lib/service/database.ts";
+import { startService } from "#lib/service/lifecycle.ts";
+import { addInventoryRoutes } from "./app.ts";
+import { createStock } from "./stock.ts";
+
+const service = startService("inventory", 8082, (env) => ({ postgresUrl: postgresUrl(env) }));
+
+const database = openDatabase(service.config.postgresUrl, "inventory");
+service.onStop("database", () => database.close());
+
+const ready = { postgres: () => database.probe("inventory.reservations") };
+service.listen(addInventoryRoutes(service.baseApp(ready), createStock(database.sql)), ready);

@@ -1,0 +1,66 @@
+/** The routes of the orders service. */
+import { isOrderStatus, ORDER_STATUSES } from "#lib/orders/order.ts";
+import { newOrderSchema, statusChangeSchema } from "#lib/orders/schemas.ts";
+import type { createBaseApp } from "#lib/service/app.ts";
+import { BadInputError } from "#lib/service/errors.ts";
+import { isUuid } from "#lib/service/validation.ts";
+import { ATTR_ORDER_STATUS } from "#lib/telemetry/attributes.ts";
+import { orderSettleDuration, ordersCreated, ordersSettled } from "#lib/telemetry/instruments.ts";
+import { nextLink, parsePageRequest, type PageRequest } from "./list-page.ts";
+import type { OutboxBell } from "./outbox-bell.ts";
+import type { OrderRepository, Page } from "./repository.ts";
+
+export function addOrdersRoutes(
+  app: ReturnType<typeof createBaseApp>,
+  orders: OrderRepository,
+  bell: Pick<OutboxBell, "ring">,
+) {
+  return app
+    .post(
+      "/orders",
+      async ({ body, set }) => {
+        const order = await orders.create(body);
+        bell.ring();
+        ordersCreated.add(1);
+        set.status = 201;
+        set.headers["location"] = `/orders/${order.id}`;
+        return order;
+      },
+      { body: newOrderSchema },
+    )
+    .get("/orders", ({ request }) => answerPage(request, orders.list))
+    .get("/orders-nplus1", ({ request }) => answerPage(request, orders.listNPlusOne))
+    .get("/orders/:id", ({ params }) => orders.get(orderId(params)))
+    .patch(
+      "/orders/:id/status",
+      async ({ params, body }) => {
+        const id = orderId(params);
+        if (!isOrderStatus(body.status)) {
+          throw new BadInputError(`status must be one of ${ORDER_STATUSES.join(", ")}`);
+        }
+        const { order, settledAfterSeconds } = await orders.setStatus(id, body.status);
+        if (settledAfterSeconds !== undefined) {
+          const outcome = { [ATTR_ORDER_STATUS]: order.status };
+          ordersSettled.add(1, outcome);
+          orderSettleDuration.record(settledAfterSeconds, outcome);
+        }
+        return order;
+      },
+      { body: statusChangeSchema },
+    );
+}
+
+async function answerPage(
+  request: Request,
+  list: (page: PageRequest) => Promise<Page>,
+): Promise<Response> {
+  const url = new URL(request.url);
+  const { orders, next } = await list(parsePageRequest(url.searchParams));
+  const headers = next && { link: nextLink(url.pathname, url.searchParams, next) };
+  return Response.json(orders, headers && { headers });
+}
+
+function orderId({ id }: { id: string }): string {
+  if (!isUuid(id)) throw new BadInputError("the order's id must be a UUID");
+  return id;
+}

@@ -1,0 +1,102 @@
+/** A service that the worker calls: tried again while that may help, and known to be up or down. */
+import type { HandlingContext } from "#lib/kafka/record-handling.ts";
+import { createServiceClient, type CallOptions } from "#lib/service/client.ts";
+import { AppError } from "#lib/service/errors.ts";
+import { errorInBody } from "#lib/service/client.ts";
+import { callerLocation } from "#lib/telemetry/code-location.ts";
+import type { TracedRequest, TracedResponse } from "#lib/telemetry/http-client.ts";
+
+const PROBE_TIMEOUT_MS = 2_000;
+/** 408 and 429 pass with time, as 5xx do. */
+const PASSING_STATUSES = new Set([408, 429]);
+
+/** A call failed in a way that may pass: no answer, a timeout, a 5xx. */
+export class DependencyError extends Error {
+  override readonly name = "DependencyError";
+  readonly retryable = true;
+  constructor(
+    readonly dependency: Dependency,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** A call was answered with what the worker cannot make sense of; another try would get the same. */
+export class UnexpectedAnswerError extends Error {
+  override readonly name = "UnexpectedAnswerError";
+  readonly retryable = false;
+}
+
+export interface Dependency {
+  /**
+   * Makes a call and repeats it while it fails in a way that may pass.
+   * @returns an answer whose status is below 500
+   * @throws DependencyError when it was tried for long enough
+   */
+  call(
+    context: HandlingContext,
+    method: TracedRequest["method"],
+    path: string,
+    options?: CallOptions,
+  ): Promise<TracedResponse>;
+  /** Whether the service cannot be reached or says itself that it is not ready. */
+  isDown(): Promise<boolean>;
+}
+
+/** @param baseUrl without a slash at its end */
+export function createDependency(name: string, baseUrl: string): Dependency {
+  const client = createServiceClient(name, baseUrl);
+  const dependency: Dependency = {
+    async call(context, method, path, options = {}) {
+      // Read before the first await: a later try has no line of the caller on its stack any more.
+      const location = callerLocation();
+      for (let resendCount = 0; ; resendCount++) {
+        try {
+          const answer = await client.call(method, path, { ...options, location, resendCount });
+          if (answer.status < 500 && !PASSING_STATUSES.has(answer.status)) return answer;
+          throw new DependencyError(dependency, describe(name, answer));
+        } catch (error) {
+          await context.retry(
+            error instanceof AppError
+              ? new DependencyError(dependency, error.message, { cause: error.cause })
+              : error,
+          );
+        }
+      }
+    },
+    async isDown() {
+      try {
+        const response = await fetch(`${baseUrl}/readyz`, {
+          signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
+        });
+        const body = await response.text();
+        return response.status === 503 && saysNotReady(body);
+      } catch {
+        return true;
+      }
+    },
+  };
+  return dependency;
+}
+
+/** Whether a failure is because a service that every order needs is down. */
+export async function isDependencyDown(error: unknown): Promise<boolean> {
+  return error instanceof DependencyError && error.dependency.isDown();
+}
+
+/** What an answer says, for an error's text. */
+export function describe(name: string, answer: TracedResponse): string {
+  const text = errorInBody(answer.status, answer.body);
+  return `the ${name} service answers ${answer.status}${text ? `: ${text}` : ""}`;
+}
+
+/** Any proxy can answer 503; only our services say it like this. */
+function saysNotReady(body: string): boolean {
+  try {
+    return (JSON.parse(body) as { status?: unknown }).status === "not ready";
+  } catch {
+    return false;
+  }
+}

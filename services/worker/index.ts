@@ -1,0 +1,48 @@
+/** The worker: settles each created order, with stock, status and mail. */
+import { createKafka } from "#lib/kafka/client.ts";
+import { startConsumer } from "#lib/kafka/consumer.ts";
+import {
+  ORDER_CREATED_DEAD_LETTER_TOPIC,
+  ORDER_CREATED_TOPIC,
+  ORDER_TOPIC_PARTITIONS,
+  SETTLING_GROUP,
+} from "#lib/orders/order-created.ts";
+import { probeHealth } from "#lib/service/client.ts";
+import { startService } from "#lib/service/lifecycle.ts";
+import { loadWorkerConfig } from "./config.ts";
+import { createDependency, isDependencyDown } from "./dependency.ts";
+import { createSettler } from "./settle.ts";
+
+const STOP_TIMEOUT_MS = 4_000;
+
+const service = startService("worker", 8083, loadWorkerConfig);
+const { config } = service;
+
+const settler = createSettler({
+  orders: createDependency("orders", config.ordersUrl),
+  inventory: createDependency("inventory", config.inventoryUrl),
+  email: createDependency("email", config.emailUrl),
+});
+
+const consumer = startConsumer({
+  kafka: createKafka({ brokers: config.kafkaBrokers, clientId: "worker" }),
+  groupId: SETTLING_GROUP,
+  topic: ORDER_CREATED_TOPIC,
+  deadLetterTopic: ORDER_CREATED_DEAD_LETTER_TOPIC,
+  partitions: ORDER_TOPIC_PARTITIONS,
+  concurrency: config.concurrency,
+  retryLimitMs: config.retryLimitMs,
+  handle: settler,
+  isDown: isDependencyDown,
+});
+service.onStop("consumer", () => consumer.stop(STOP_TIMEOUT_MS));
+
+const ready = {
+  orders: () => probeHealth("orders", config.ordersUrl),
+  inventory: () => probeHealth("inventory", config.inventoryUrl),
+  email: () => probeHealth("email", config.emailUrl),
+  kafka: async () => {
+    if (consumer.problem) throw new Error(consumer.problem);
+  },
+};
+service.listen(service.baseApp(ready), ready);

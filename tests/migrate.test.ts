@@ -1,0 +1,544 @@
+// Migrations against a real PostgreSQL: the one at POSTGRES_URL, in databases of its own, else an
+// embedded one.
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { SQL } from "bun";
+
+import { startPostgres, type EmbeddedPostgres } from "#lib/embedded/postgres.ts";
+import { forceVersion, migrateDown, migrateUp, readVersion } from "#lib/migrate/index.ts";
+import { migrationLockId } from "#lib/migrate/migration-lock.ts";
+
+const START_TIMEOUT_MS = 60_000;
+const PROJECT = join(import.meta.dir, "..");
+const LATEST = 6;
+
+let embedded: EmbeddedPostgres | undefined;
+let admin: SQL;
+let adminUrl = "";
+
+// A database and a migrations folder of its own for each test.
+let databaseName = "";
+let postgresUrl = "";
+let sql: SQL;
+let folder = "";
+
+beforeAll(async () => {
+  if (!process.env["POSTGRES_URL"]) embedded = await startPostgres();
+  adminUrl = process.env["POSTGRES_URL"] || (embedded?.url ?? "");
+  admin = new SQL({ url: adminUrl, max: 1 });
+}, START_TIMEOUT_MS);
+
+afterAll(async () => {
+  await admin?.close();
+  await embedded?.stop();
+});
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "orderflow-migrations-"));
+  databaseName = `migrate_test_${crypto.randomUUID().replaceAll("-", "")}`;
+  await admin.unsafe(`create database ${databaseName}`);
+  postgresUrl = urlWith({ pathname: `/${databaseName}` });
+  sql = new SQL({ url: postgresUrl, max: 2 });
+});
+
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true });
+  // At once and by force: a test that failed half-way may still hold a session.
+  await sql.close({ timeout: 0 });
+  await admin.unsafe(`drop database ${databaseName} with (force)`);
+});
+
+describe("the project's migrations", () => {
+  test("build the promised tables from nothing", async () => {
+    expect(await migrateUp({ postgresUrl })).toEqual({ from: null, to: LATEST });
+
+    const columns: Array<{ column: string }> = await sql.unsafe(`
+      select concat_ws(' ', table_schema || '.' || table_name || '.' || column_name, data_type,
+        character_maximum_length, case is_nullable when 'NO' then 'not null' end,
+        'default ' || column_default, case is_identity when 'YES' then 'identity' end) as column
+      from information_schema.columns where table_schema in ('orders', 'inventory')
+      order by table_schema, table_name, ordinal_position`);
+    expect(columns.map(({ column }) => column)).toEqual([
+      "inventory.items.item_id character varying not null",
+      "inventory.items.name character varying not null",
+      "inventory.items.available integer not null default 0",
+      "inventory.items.reserved integer not null default 0",
+      "inventory.reservations.order_id character varying not null",
+      "inventory.reservations.item_id character varying not null",
+      "inventory.reservations.quantity integer not null",
+      "inventory.reservations.status character varying not null",
+      "inventory.reservations.created_at timestamp with time zone not null default now()",
+      "inventory.reservations.updated_at timestamp with time zone not null default now()",
+      "orders.order_items.id uuid not null",
+      "orders.order_items.order_id uuid not null",
+      "orders.order_items.item_id character varying not null",
+      "orders.order_items.quantity integer not null",
+      "orders.order_items.price bigint not null",
+      "orders.orders.id uuid not null",
+      "orders.orders.customer_id character varying not null",
+      "orders.orders.status character varying not null",
+      "orders.orders.total bigint not null",
+      "orders.orders.created_at timestamp with time zone not null",
+      "orders.orders.updated_at timestamp with time zone not null",
+      "orders.outbox.id bigint not null identity",
+      "orders.outbox.topic character varying not null",
+      "orders.outbox.key character varying not null",
+      "orders.outbox.payload text not null",
+      "orders.outbox.headers jsonb not null default '{}'::jsonb",
+      "orders.outbox.created_at timestamp with time zone not null default now()",
+    ]);
+
+    const indexes: Array<{ index: string }> = await sql.unsafe(`
+      select regexp_replace(indexdef, '^.* ON (\\S+) USING btree ', '\\1 ') as index
+      from pg_indexes where schemaname in ('orders', 'inventory') order by 1`);
+    expect(indexes.map(({ index }) => index).sort()).toEqual([
+      "inventory.items (item_id)",
+      "inventory.reservations (order_id, item_id)",
+      "orders.order_items (id)",
+      "orders.order_items (order_id)",
+      "orders.orders (created_at DESC, id DESC)",
+      "orders.orders (customer_id)",
+      "orders.orders (customer_id, created_at DESC, id DESC)",
+      "orders.orders (id)",
+      "orders.orders (status, created_at DESC, id DESC)",
+      "orders.outbox (id)",
+      "orders.outbox (key, id)",
+    ]);
+  });
+
+  test("stock the ten items", async () => {
+    await migrateUp({ postgresUrl });
+
+    const items: Array<{ item: string }> = await sql.unsafe(`
+      select concat_ws('|', item_id, name, available, reserved) as item
+      from inventory.items order by item_id`);
+    expect(items.map(({ item }) => item)).toEqual([
+      "ITEM-001|Wireless Mouse|100|0",
+      "ITEM-002|Mechanical Keyboard|50|0",
+      "ITEM-003|USB-C Hub|200|0",
+      "ITEM-004|Monitor Stand|75|0",
+      "ITEM-005|Webcam HD|30|0",
+      "ITEM-006|Headset Pro|150|0",
+      "ITEM-007|Mouse Pad XL|300|0",
+      "ITEM-008|Cable Management Kit|120|0",
+      "ITEM-009|Laptop Stand|80|0",
+      "ITEM-010|Desk Lamp LED|60|0",
+    ]);
+  });
+
+  test.each([
+    ["sell more than is available", "update inventory.items set available = available - 101"],
+    ["release more than is reserved", "update inventory.items set reserved = reserved - 1"],
+    [
+      "reserve nothing",
+      "insert into inventory.reservations values ('o', 'ITEM-001', 0, 'reserved')",
+    ],
+    [
+      "reserve what is unknown",
+      "insert into inventory.reservations values ('o', 'x', 1, 'reserved')",
+    ],
+    [
+      "give a reservation an unknown status",
+      "insert into inventory.reservations values ('o', 'ITEM-001', 1, 'lost')",
+    ],
+    [
+      "add a line to no order",
+      `insert into orders.order_items
+       values (gen_random_uuid(), gen_random_uuid(), 'ITEM-001', 1, 1)`,
+    ],
+  ])("let nobody %s", async (_what, statement) => {
+    await migrateUp({ postgresUrl });
+
+    await expect(sql.unsafe(statement).execute()).rejects.toThrow(
+      /violates (check|foreign key) constraint/,
+    );
+  });
+
+  test("are undone by their downs, each to exactly the schema before it", async () => {
+    const before: unknown[] = [];
+    for (let version = 1; version <= LATEST; version++) {
+      before.push(await describeSchema());
+      expect(await migrateUp({ postgresUrl, stepsMax: 1 })).toMatchObject({ to: version });
+      expect(await describeSchema()).not.toEqual(before.at(-1));
+    }
+    for (let version = LATEST; version >= 1; version--) {
+      expect(await migrateDown({ postgresUrl, stepsMax: 1 })).toMatchObject({ from: version });
+      expect(await describeSchema()).toEqual(before[version - 1]);
+    }
+  });
+
+  test("do not drop with their schemas what somebody else put there", async () => {
+    await migrateUp({ postgresUrl });
+    await sql.unsafe("create table orders.theirs (id integer)");
+
+    await expect(migrateDown({ postgresUrl, stepsMax: LATEST })).rejects.toThrow(
+      "000001_create_schemas.down.sql: cannot drop schema orders",
+    );
+    expect(await readVersion(postgresUrl)).toEqual({ version: null, dirty: true });
+    expect(await query("select * from orders.theirs")).toEqual([]);
+  });
+
+  test("do not depend on search_path", async () => {
+    await admin.unsafe(`alter database ${databaseName} set search_path to ''`);
+
+    expect(await migrateUp({ postgresUrl })).toEqual({ from: null, to: LATEST });
+    expect(await readVersion(postgresUrl)).toEqual({ version: LATEST, dirty: false });
+  });
+});
+
+describe("the book", () => {
+  test("is golang-migrate's: one row in public.schema_migrations, none after the last down", async () => {
+    await migrateUp({ postgresUrl });
+
+    const columns: Array<{ column: string }> = await sql.unsafe(`
+      select concat_ws(' ', column_name, data_type, is_nullable) as column
+      from information_schema.columns
+      where table_schema = 'public' and table_name = 'schema_migrations' order by ordinal_position`);
+    expect(columns.map(({ column }) => column)).toEqual(["version bigint NO", "dirty boolean NO"]);
+    expect(await readRows()).toEqual([{ version: String(LATEST), dirty: false }]);
+
+    await migrateDown({ postgresUrl, stepsMax: LATEST });
+    expect(await readRows()).toEqual([]);
+  });
+
+  test("may have been begun by golang-migrate", async () => {
+    await sql.unsafe(
+      `create table if not exists "public"."schema_migrations"
+       (version bigint not null primary key, dirty boolean not null)`,
+    );
+    for (const file of [
+      "1_create_schemas",
+      "2_create_orders_tables",
+      "3_create_inventory_tables",
+    ]) {
+      await sql.unsafe(await Bun.file(join(PROJECT, `migrations/00000${file}.up.sql`)).text());
+    }
+    await sql.unsafe("insert into public.schema_migrations values (3, false)");
+
+    expect(await migrateUp({ postgresUrl })).toEqual({ from: 3, to: LATEST });
+    expect(await migrateUp({ postgresUrl })).toEqual({ from: LATEST, to: LATEST });
+  });
+
+  test("is not written by a question for the version", async () => {
+    expect(await readVersion(postgresUrl)).toEqual({ version: null, dirty: false });
+    expect(await query("select * from pg_tables where schemaname = 'public'")).toEqual([]);
+  });
+
+  test("says dirty while a migration runs, so that a kill half-way is seen", async () => {
+    await writeMigrations({
+      "000001_look.up.sql":
+        "create table public.seen as select version, dirty from public.schema_migrations;",
+    });
+
+    await migrateUp({ postgresUrl, migrationsPath: folder });
+
+    expect(await query("select version, dirty from public.seen")).toEqual([
+      { version: "1", dirty: true },
+    ]);
+    expect(await readRows()).toEqual([{ version: "1", dirty: false }]);
+  });
+
+  test("never says that a file ran whose open transaction was then lost", async () => {
+    await writeMigrations({ "000001_open.up.sql": "begin; create table public.t (id integer);" });
+
+    await migrateUp({ postgresUrl, migrationsPath: folder });
+
+    expect(await readRows()).toEqual([{ version: "1", dirty: false }]);
+    expect(await query("select * from public.t")).toEqual([]);
+  });
+});
+
+describe("a migration that fails", () => {
+  test("is undone, leaves the database dirty, and goes through after force", async () => {
+    await writeMigrations({
+      "000001_good.up.sql": "create table public.good (id integer);",
+      "000002_bad.up.sql":
+        "-- ä 😀\ncreate table public.half ();\nselect nope\nfrom public.good;\n",
+    });
+    const options = { postgresUrl, migrationsPath: folder };
+
+    await expect(migrateUp(options)).rejects.toThrow(
+      '000002_bad.up.sql, line 3: column "nope" does not exist (42703). ' +
+        "The database is now dirty at version 2; if nothing of the file stayed, " +
+        '"bun run migrate force 1" repairs it',
+    );
+    expect(await readRows()).toEqual([{ version: "2", dirty: true }]);
+    expect(await query("select to_regclass('public.half') as half")).toEqual([{ half: null }]);
+
+    const dirtyLine = "the database is dirty at version 2: 000002_bad.up.sql stopped half-way";
+    await expect(migrateUp(options)).rejects.toThrow(dirtyLine);
+    await expect(migrateDown({ ...options, stepsMax: 1 })).rejects.toThrow(dirtyLine);
+
+    await forceVersion({ ...options, version: 1 });
+    await writeMigrations({ "000002_bad.up.sql": "create table public.whole ();" });
+    expect(await migrateUp(options)).toEqual({ from: 1, to: 2 });
+  });
+
+  test("on the way back to nothing is seen as dirty too", async () => {
+    await writeMigrations({
+      "000001_a.up.sql": "select 1;",
+      "000001_a.down.sql": "select 1 / 0;",
+    });
+    const options = { postgresUrl, migrationsPath: folder };
+    await migrateUp(options);
+
+    await expect(migrateDown({ ...options, stepsMax: 1 })).rejects.toThrow(
+      "000001_a.down.sql: division by zero (22012). The database is now dirty at version -1",
+    );
+    expect(await readRows()).toEqual([{ version: "-1", dirty: true }]);
+    await expect(migrateUp(options)).rejects.toThrow(
+      "dirty at version -1: 000001_a.down.sql stopped",
+    );
+  });
+
+  test("for want of its connection leaves nothing locked", async () => {
+    await writeMigrations({
+      "000001_die.up.sql": "select pg_terminate_backend(pg_backend_pid());",
+    });
+    const options = { postgresUrl, migrationsPath: folder };
+
+    await expect(migrateUp(options)).rejects.toThrow("000001_die.up.sql: terminating connection");
+    await expect(migrateUp(options)).rejects.toThrow("the database is dirty at version 1");
+  });
+
+  test("cannot happen at a version that no file has: nothing runs then", async () => {
+    await migrateUp({ postgresUrl });
+    await sql.unsafe("update public.schema_migrations set version = 99");
+    const line = "the database is at version 99, which no migration in";
+
+    await expect(migrateUp({ postgresUrl })).rejects.toThrow(line);
+    await expect(migrateDown({ postgresUrl, stepsMax: 1 })).rejects.toThrow(line);
+    await expect(forceVersion({ postgresUrl, version: 98 })).rejects.toThrow("has version 98");
+    expect(await readRows()).toEqual([{ version: "99", dirty: false }]);
+  });
+});
+
+describe("two runs at once", () => {
+  test("apply each migration once, and both succeed", async () => {
+    const runs = await Promise.all([migrateUp({ postgresUrl }), migrateUp({ postgresUrl })]);
+
+    expect(runs.sort((a, b) => (a.from ?? 0) - (b.from ?? 0))).toEqual([
+      { from: null, to: LATEST },
+      { from: LATEST, to: LATEST },
+    ]);
+  });
+
+  test("the second gives up with a clear line where the first holds golang-migrate's lock for long", async () => {
+    using other = await sql.reserve();
+    await other.unsafe(`select pg_advisory_lock(${migrationLockId(databaseName)})`);
+
+    await expect(migrateUp({ postgresUrl, lockWaitMs: 0 })).rejects.toThrow(
+      "the database is locked by another migration run; gave up after 0 s",
+    );
+    expect(await readVersion(postgresUrl)).toEqual({ version: null, dirty: false });
+  });
+
+  test("the second goes on when the first ends", async () => {
+    using other = await sql.reserve();
+    const lockId = migrationLockId(databaseName);
+    await other.unsafe(`select pg_advisory_lock(${lockId})`);
+
+    const second = migrateUp({ postgresUrl });
+    await until(async () => (await countOtherSessions(other)) > 0);
+    expect(await query("select to_regclass('public.schema_migrations') as book")).toEqual([
+      { book: null },
+    ]);
+    await other.unsafe(`select pg_advisory_unlock(${lockId})`);
+
+    expect(await second).toEqual({ from: null, to: LATEST });
+  });
+});
+
+describe("bun run migrate", () => {
+  test("goes up and down by N, down by one where N is not said", async () => {
+    expect(await run("version")).toEqual({ status: 0, out: "no migration\n", err: "" });
+    expect((await run("up", "2")).out).toMatch(
+      /^000001_create_schemas\.up\.sql \(.* ms\)\n000002_create_orders_tables\.up\.sql \(.* ms\)\nversion 2\n$/,
+    );
+    expect((await run("up")).out).toEndWith(`version ${LATEST}\n`);
+    expect(await run("up")).toEqual({ status: 0, out: "no change\n", err: "" });
+    expect((await run("down")).out).toEndWith(`version ${LATEST - 1}\n`);
+    expect((await run("down", "99")).out).toEndWith("no migration\n");
+    expect(await run("down")).toEqual({ status: 0, out: "no change\n", err: "" });
+  });
+
+  test("force writes a version and runs nothing", async () => {
+    expect(await run("force", "3")).toEqual({ status: 0, out: "version 3\n", err: "" });
+    expect(await run("version")).toEqual({ status: 0, out: "3\n", err: "" });
+    expect(await run("force", "-1")).toEqual({ status: 0, out: "no migration\n", err: "" });
+    expect(await query("select to_regnamespace('orders') as schema")).toEqual([{ schema: null }]);
+  });
+
+  test("version tells a dirty database", async () => {
+    await run("force", "3");
+    await sql.unsafe("update public.schema_migrations set dirty = true");
+
+    expect(await run("version")).toEqual({ status: 0, out: "3 (dirty)\n", err: "" });
+  });
+
+  test("create needs no database", async () => {
+    const { status } = await runWith(
+      { POSTGRES_URL: undefined, MIGRATIONS_PATH: `file://${folder}` },
+      "create",
+      "add_new_table",
+    );
+
+    expect(status).toBe(0);
+    expect(await Bun.file(join(folder, "000001_add_new_table.up.sql")).exists()).toBe(true);
+    expect(await Bun.file(join(folder, "000001_add_new_table.down.sql")).exists()).toBe(true);
+  });
+
+  test.each([
+    [[]],
+    [["sideways"]],
+    [["up", "0"]],
+    [["up", "-1"]],
+    [["down", "all"]],
+    [["down", "1", "2"]],
+    [["version", "1"]],
+    [["force"]],
+    [["force", "-2"]],
+    [["create"]],
+    [["create", "Add Table"]],
+  ])("answers %j with its usage and status 2", async (args) => {
+    const { status, out, err } = await run(...args);
+
+    expect({ status, out }).toEqual({ status: 2, out: "" });
+    expect(err).toMatch(/^usage: bun run migrate up \[N\] .*\n$/);
+  });
+
+  test.each([
+    ["POSTGRES_URL is not set", { POSTGRES_URL: undefined }],
+    ["POSTGRES_URL is not a PostgreSQL URL", { POSTGRES_URL: "mysql://me:hush@host/db" }],
+    ["cannot read the migrations folder", { MIGRATIONS_PATH: "file://no/such/folder" }],
+    ["MIGRATIONS_PATH must be a path", { MIGRATIONS_PATH: "s3://bucket" }],
+  ])("says in one line: %s", async (line, env) => {
+    const { status, out, err } = await runWith(env, "up");
+
+    expect({ status, out }).toEqual({ status: 1, out: "" });
+    expectOneLine(err, line);
+    expect(err).not.toContain("hush");
+  });
+
+  test("says in one line which SQL was bad, and where", async () => {
+    await writeMigrations({ "000001_bad.up.sql": "select 1;\nselekt 2;\n" });
+
+    const { status, err } = await runWith({ MIGRATIONS_PATH: folder }, "up");
+
+    expect(status).toBe(1);
+    expectOneLine(err, '000001_bad.up.sql, line 2: syntax error at or near "selekt" (42601)');
+  });
+
+  test("says in one line that the folder holds no migrations", async () => {
+    const { status, err } = await runWith({ MIGRATIONS_PATH: folder }, "up");
+
+    expect(status).toBe(1);
+    expectOneLine(err, `there are no migrations in ${folder}`);
+  });
+
+  test("names an unreachable database by its address, never with its password", async () => {
+    const closed = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+    const { port } = closed;
+    closed.stop(true);
+
+    const { status, err } = await runWith(
+      { POSTGRES_URL: `postgres://me:hush@127.0.0.1:${port}/db` },
+      "up",
+    );
+
+    expect(status).toBe(1);
+    expectOneLine(err, `cannot connect to PostgreSQL at 127.0.0.1:${port}: `);
+    expect(err).not.toContain("hush");
+  });
+
+  test("passes on why PostgreSQL refuses the connection, never with the password", async () => {
+    const { status, err } = await runWith(
+      { POSTGRES_URL: urlWith({ pathname: "/no_such_database" }) },
+      "up",
+    );
+
+    expect(status).toBe(1);
+    expectOneLine(err, 'database "no_such_database" does not exist (3D000)');
+    const { password } = new URL(adminUrl);
+    if (password !== "") expect(err).not.toContain(password);
+  });
+});
+
+async function writeMigrations(files: Record<string, string>): Promise<void> {
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
+}
+
+async function readRows(): Promise<unknown[]> {
+  return await query("select version, dirty from public.schema_migrations");
+}
+
+// Plain rows: Bun's result is an array with more on it, which no literal equals.
+async function query(text: string): Promise<unknown[]> {
+  const rows: unknown[] = await sql.unsafe(text);
+  return [...rows];
+}
+
+// Everything a migration of ours can make: schemas, columns, constraints and indexes.
+async function describeSchema(): Promise<unknown> {
+  const [schemas, columns, constraints, indexes] = await sql.unsafe(`
+    select nspname from pg_namespace where nspname in ('orders', 'inventory') order by 1;
+    select table_schema, table_name, column_name, data_type, is_nullable, column_default
+      from information_schema.columns where table_schema in ('orders', 'inventory') order by 1, 2, 3;
+    select conrelid::regclass::text, conname, pg_get_constraintdef(oid) from pg_constraint
+      where connamespace in (select oid from pg_namespace where nspname in ('orders', 'inventory'))
+      order by 1, 2;
+    select indexdef from pg_indexes where schemaname in ('orders', 'inventory') order by 1`);
+  return { schemas, columns, constraints, indexes };
+}
+
+function urlWith(change: { pathname: string }): string {
+  return Object.assign(new URL(adminUrl), change).href;
+}
+
+async function run(...args: string[]): Promise<{ status: number; out: string; err: string }> {
+  return await runWith({}, ...args);
+}
+
+async function runWith(
+  env: Record<string, string | undefined>,
+  ...args: string[]
+): Promise<{ status: number; out: string; err: string }> {
+  const child = Bun.spawn([process.execPath, "scripts/migrate.ts", ...args], {
+    cwd: PROJECT,
+    env: { ...process.env, POSTGRES_URL: postgresUrl, MIGRATIONS_PATH: undefined, ...env },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [out, err, status] = await Promise.all([
+    child.stdout.text(),
+    child.stderr.text(),
+    child.exited,
+  ]);
+  return { status, out, err };
+}
+
+function expectOneLine(err: string, part: string): void {
+  expect(err).toMatch(/^migrate: [^\n]*\n$/);
+  expect(err).toContain(part);
+}
+
+async function countOtherSessions(connection: SQL): Promise<number> {
+  const rows: Array<{ sessions: number }> = await connection.unsafe(
+    `select count(*)::int as sessions from pg_stat_activity
+     where datname = current_database() and query like 'select pg_try_advisory_lock(%'`,
+  );
+  return rows[0]?.sessions ?? 0;
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  // Below the test runner's own limit, so that the failure says what was waited for.
+  const deadlineMs = performance.now() + 4_000;
+  while (!(await condition())) {
+    if (performance.now() > deadlineMs) throw new Error("the condition was not met in 4 s");
+    await Bun.sleep(20);
+  }
+}

@@ -1,0 +1,424 @@
+/** The embedded trace store as its users see it: exporters on one port, Jaeger's API on the other. */
+import { afterEach, describe, expect, test } from "bun:test";
+import { gzipSync } from "node:zlib";
+import { SeverityNumber } from "@opentelemetry/api-logs";
+import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-proto";
+import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
+import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
+import { resourceFromAttributes } from "@opentelemetry/resources";
+import { LoggerProvider, SimpleLogRecordProcessor } from "@opentelemetry/sdk-logs";
+import { MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
+import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
+import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import { decodeOtlp } from "#lib/embedded/traces/otlp-codec.ts";
+import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
+
+const stores: TraceStore[] = [];
+
+async function start(options: Parameters<typeof startTraceStore>[0] = {}): Promise<TraceStore> {
+  const store = await startTraceStore({ otlpPort: 0, queryPort: 0, ...options });
+  stores.push(store);
+  return store;
+}
+
+afterEach(async () => {
+  await Promise.all(stores.splice(0).map((store) => store.stop()));
+});
+
+const JSON_TYPE = { "Content-Type": "application/json" };
+const PROTOBUF_TYPE = { "Content-Type": "application/x-protobuf" };
+
+/** Sends one request to the receiver's traces path, or to another. */
+function send(
+  store: TraceStore,
+  body: string | Uint8Array<ArrayBuffer> | ReadableStream,
+  headers: Record<string, string> = JSON_TYPE,
+  path = "/v1/traces",
+): Promise<Response> {
+  return fetch(store.otlpUrl + path, { method: "POST", headers, body });
+}
+
+/** What a span is made of here; the rest is the same for all. */
+interface SpanFields {
+  trace?: number;
+  service?: string;
+  name?: string;
+  startMs?: number;
+  durationMs?: number;
+  attributes?: Record<string, string>;
+  failed?: boolean;
+}
+
+let spansMade = 0;
+
+/** The body of an export request with one span, in JSON. */
+function exportRequest(fields: SpanFields = {}): string {
+  const startNs = BigInt(fields.startMs ?? 1_000_000) * 1_000_000n;
+  const endNs = startNs + BigInt((fields.durationMs ?? 1) * 1_000_000);
+  const span = {
+    traceId: traceId(fields.trace ?? 1),
+    spanId: (++spansMade).toString(16).padStart(16, "0"),
+    name: fields.name ?? "op",
+    kind: 2,
+    startTimeUnixNano: String(startNs),
+    endTimeUnixNano: String(endNs),
+    attributes: attributesOf(fields.attributes ?? {}),
+    status: fields.failed ? { code: 2 } : {},
+  };
+  const resource = { attributes: attributesOf({ "service.name": fields.service ?? "orders" }) };
+  return JSON.stringify({ resourceSpans: [{ resource, scopeSpans: [{ spans: [span] }] }] });
+}
+
+function attributesOf(values: Record<string, string>): object[] {
+  return Object.entries(values).map(([key, stringValue]) => ({ key, value: { stringValue } }));
+}
+
+function traceId(trace: number): string {
+  return trace.toString(16).padStart(32, "a");
+}
+
+async function query(
+  store: TraceStore,
+  path: string,
+): Promise<{ status: number; body: JaegerBody }> {
+  const response = await fetch(store.queryUrl + path);
+  return { status: response.status, body: (await response.json()) as JaegerBody };
+}
+
+/** As much of Jaeger's answers as the tests read. */
+interface JaegerBody {
+  data: { traceID: string }[];
+  total: number;
+  errors: unknown;
+}
+
+async function found(store: TraceStore, parameters: Record<string, string>): Promise<string[]> {
+  const { status, body } = await query(store, `/api/traces?${new URLSearchParams(parameters)}`);
+  expect(status).toBe(200);
+  return body.data.map(({ traceID }) => traceID);
+}
+
+describe("the OTLP receiver", () => {
+  test.each(["none", "gzip"] as const)(
+    "keeps what OpenTelemetry's own exporter sends (compression %s)",
+    async (compression) => {
+      const store = await start();
+      const exporter = new OTLPTraceExporter({
+        url: `${store.otlpUrl}/v1/traces`,
+        // Its type is an enum of a package that we do not depend on.
+        compression: compression as never,
+      });
+      const provider = new BasicTracerProvider({
+        resource: resourceFromAttributes({ "service.name": "worker" }),
+        spanProcessors: [new BatchSpanProcessor(exporter)],
+      });
+      const tracer = provider.getTracer("scope", "1.2.3");
+      const parent = tracer.startSpan("parent", { kind: SpanKind.CONSUMER }, ROOT_CONTEXT);
+      const child = tracer.startSpan(
+        "child",
+        {
+          attributes: { text: "ü", int: 7, half: 0.5, yes: true, list: ["a", "b"] },
+          links: [{ context: parent.spanContext() }],
+          startTime: [1_700_000_000, 123_456_789],
+        },
+        trace.setSpan(ROOT_CONTEXT, parent),
+      );
+      child.addEvent("retry", { attempt: 1 });
+      child.setStatus({ code: SpanStatusCode.ERROR, message: "no" });
+      child.end([1_700_000_001, 0]);
+      parent.end();
+      await provider.shutdown();
+
+      const { traceId, spanId } = parent.spanContext();
+      expect(store.trace(traceId)?.spanCount).toBe(2);
+      const { body } = await query(store, `/api/traces/${traceId}`);
+      const spans = (body.data[0] as unknown as { spans: { operationName: string }[] }).spans;
+      expect(spans.find(({ operationName }) => operationName === "child")).toMatchObject({
+        traceID: traceId,
+        flags: 1,
+        references: [{ refType: "FOLLOWS_FROM", traceID: traceId, spanID: spanId }],
+        startTime: 1_700_000_000_123_456,
+        duration: 876_544,
+        tags: [
+          { key: "otel.scope.name", type: "string", value: "scope" },
+          { key: "otel.scope.version", type: "string", value: "1.2.3" },
+          { key: "half", type: "float64", value: 0.5 },
+          { key: "int", type: "int64", value: 7 },
+          { key: "list", type: "string", value: '["a","b"]' },
+          { key: "text", type: "string", value: "ü" },
+          { key: "yes", type: "bool", value: true },
+          { key: "span.kind", type: "string", value: "internal" },
+          { key: "otel.status_code", type: "string", value: "ERROR" },
+          { key: "error", type: "bool", value: true },
+          { key: "otel.status_description", type: "string", value: "no" },
+        ],
+      });
+    },
+  );
+
+  test("keeps the metrics and logs that OpenTelemetry's own exporters send", async () => {
+    const store = await start();
+    const reader = new PeriodicExportingMetricReader({
+      exporter: new OTLPMetricExporter({ url: `${store.otlpUrl}/v1/metrics` }),
+      exportIntervalMillis: 60_000,
+    });
+    const meters = new MeterProvider({ readers: [reader] });
+    meters.getMeter("m").createCounter("orders").add(3, { status: "confirmed" });
+    meters.getMeter("m").createHistogram("took").record(0.2);
+    await meters.shutdown();
+    const exported = JSON.stringify(store.metrics());
+    expect(exported).toContain('"name":"orders"');
+    expect(exported).toContain('"key":"status","value":{"stringValue":"confirmed"}');
+    expect(exported).toMatch(/"bucketCounts":\["0",/);
+
+    const exporter = new OTLPLogExporter({ url: `${store.otlpUrl}/v1/logs` });
+    const loggers = new LoggerProvider({
+      processors: [new SimpleLogRecordProcessor({ exporter })],
+    });
+    loggers.getLogger("l").emit({ severityNumber: SeverityNumber.WARN, body: "look out" });
+    await loggers.shutdown();
+    expect(JSON.stringify(store.logs())).toContain('"body":{"stringValue":"look out"}');
+  });
+
+  test("answers success in the request's own encoding: empty, as OTLP asks", async () => {
+    const store = await start();
+    const json = await send(store, exportRequest());
+    expect([json.status, json.headers.get("content-type"), await json.text()]).toEqual([
+      200,
+      "application/json",
+      "{}",
+    ]);
+    const protobuf = await send(store, new Uint8Array(), PROTOBUF_TYPE);
+    expect([protobuf.status, protobuf.headers.get("content-type")]).toEqual([
+      200,
+      "application/x-protobuf",
+    ]);
+    expect(await protobuf.bytes()).toHaveLength(0);
+  });
+
+  test("takes a content type with parameters", async () => {
+    const store = await start();
+    const headers = { "Content-Type": "Application/JSON; charset=utf-8" };
+    expect((await send(store, exportRequest(), headers)).status).toBe(200);
+    expect(store.stats().spans).toBe(1);
+  });
+
+  test("reports spans that it rejects as a partial success", async () => {
+    const store = await start({ spansPerTraceMax: 1 });
+    await send(store, exportRequest());
+    const response = await send(store, exportRequest());
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({
+      partialSuccess: {
+        rejectedSpans: "1",
+        errorMessage: "1 × span of a trace that already has 1 spans",
+      },
+    });
+  });
+
+  test("refuses what it cannot read with 400 and a Status in the request's encoding", async () => {
+    const store = await start();
+    const json = await send(store, '{"resourceSpans":7}');
+    expect(json.status).toBe(400);
+    expect(await json.json()).toEqual({
+      code: 3,
+      message: "ExportTraceServiceRequest.resourceSpans must be an array",
+    });
+    const protobuf = await send(store, new Uint8Array([0x0a, 0x7f]), PROTOBUF_TYPE);
+    expect(protobuf.status).toBe(400);
+    const status = decodeOtlp("RpcStatus", "application/x-protobuf", await protobuf.bytes());
+    expect(status).toMatchObject({
+      code: 3,
+      message: expect.stringContaining("not a valid Export"),
+    });
+    const garbage = await send(store, "garbage", { ...JSON_TYPE, "Content-Encoding": "gzip" });
+    expect([garbage.status, store.stats().spans]).toEqual([400, 0]);
+  });
+
+  test("refuses other content types and encodings (415), methods (405) and paths (404)", async () => {
+    const store = await start();
+    expect((await send(store, "x", { "Content-Type": "text/plain" })).status).toBe(415);
+    const brotli = await send(store, "x", { ...JSON_TYPE, "Content-Encoding": "br" });
+    expect([brotli.status, brotli.headers.get("accept-encoding")]).toEqual([415, "gzip"]);
+    const get = await fetch(`${store.otlpUrl}/v1/traces`);
+    expect([get.status, get.headers.get("allow")]).toEqual([405, "POST"]);
+    expect((await send(store, "{}", JSON_TYPE, "/v1/profiles")).status).toBe(404);
+  });
+
+  test("refuses bodies over the limit (413): as sent, in chunks, and unpacked from a small bomb", async () => {
+    const store = await start({ bodyBytesMax: 10_000 });
+    const large = " ".repeat(10_001);
+    expect((await send(store, large)).status).toBe(413);
+    const chunks = new ReadableStream({
+      start(controller) {
+        for (let i = 0; i < 11; i++) controller.enqueue(new Uint8Array(1_000));
+        controller.close();
+      },
+    });
+    expect((await send(store, chunks, PROTOBUF_TYPE)).status).toBe(413);
+    const bomb = gzipSync(Buffer.alloc(5_000_000));
+    expect(bomb.byteLength).toBeLessThan(10_000);
+    const unpacked = await send(store, bomb, { ...PROTOBUF_TYPE, "Content-Encoding": "gzip" });
+    expect(unpacked.status).toBe(413);
+    expect((await send(store, exportRequest())).status).toBe(200);
+  });
+
+  test("keeps only the newest traces, and counts the others", async () => {
+    const store = await start({ tracesMax: 2 });
+    for (const trace of [1, 2, 3]) await send(store, exportRequest({ trace }));
+    expect(store.traces().map((trace) => trace.traceId)).toEqual([traceId(3), traceId(2)]);
+    expect(store.stats()).toMatchObject({ traces: 2, evictedTraces: 1 });
+  });
+});
+
+describe("Jaeger's query API", () => {
+  test("lists services and their operations", async () => {
+    const store = await start();
+    expect((await query(store, "/api/services")).body).toEqual({
+      data: [],
+      total: 0,
+      limit: 0,
+      offset: 0,
+      errors: null,
+    } as object as JaegerBody);
+    await send(store, exportRequest({ service: "a/b", name: "GET /x" }));
+    await send(store, exportRequest({ service: "a/b", name: "GET /x" }));
+    await send(store, exportRequest({ service: "orders", name: "POST" }));
+    const dataOf = async (path: string): Promise<unknown> => (await query(store, path)).body.data;
+    expect(await dataOf("/api/services")).toEqual(["a/b", "orders"]);
+    expect(await dataOf("/api/services/a%2Fb/operations")).toEqual(["GET /x"]);
+    expect(await dataOf("/api/operations?service=orders")).toEqual([
+      { name: "POST", spanKind: "server" },
+    ]);
+    expect((await query(store, "/api/operations")).status).toBe(400);
+  });
+
+  test("finds traces by service, operation, tags, time and duration", async () => {
+    const store = await start();
+    const one = { trace: 1, service: "orders", name: "POST /orders", startMs: 1_000 };
+    await send(
+      store,
+      exportRequest({ ...one, durationMs: 20, attributes: { "http.route": "/orders" } }),
+    );
+    await send(store, exportRequest({ ...one, service: "worker", name: "process" }));
+    await send(store, exportRequest({ trace: 2, name: "GET", startMs: 2_000, failed: true }));
+    const both = [traceId(2), traceId(1)];
+    const [second, first] = both.map((id) => [id]) as [string[], string[]];
+    expect(await found(store, {})).toEqual(both);
+    expect(await found(store, { limit: "1" })).toEqual(second);
+    expect(await found(store, { service: "orders" })).toEqual(both);
+    expect(await found(store, { service: "worker" })).toEqual(first);
+    // Every condition must hold for the same span.
+    expect(await found(store, { service: "worker", operation: "POST /orders" })).toEqual([]);
+    expect(await found(store, { tags: '{"http.route":"/orders"}' })).toEqual(first);
+    expect(await found(store, { tag: "http.route:/orders" })).toEqual(first);
+    expect(await found(store, { tags: '{"error":"true"}' })).toEqual(second);
+    expect(await found(store, { service: "orders", tags: '{"error":"false"}' })).toEqual(first);
+    expect(await found(store, { minDuration: "15ms" })).toEqual(first);
+    expect(await found(store, { maxDuration: "1.5ms", service: "orders" })).toEqual(second);
+    expect(await found(store, { start: "1500000" })).toEqual(second);
+    expect(await found(store, { end: "1500000" })).toEqual(first);
+    expect(await found(store, { lookback: "1h" })).toEqual([]);
+    expect(await found(store, { lookback: "custom" })).toEqual(both);
+  });
+
+  test.each(["limit=0", "limit=x", "start=x", "minDuration=5", "tags=[1]", "tag=x", "traceID=xyz"])(
+    "refuses %s with 400 and a reason",
+    async (parameters) => {
+      const { status, body } = await query(await start(), `/api/traces?${parameters}`);
+      expect(status).toBe(400);
+      expect(body.errors).toEqual([{ code: 400, msg: expect.any(String) }]);
+    },
+  );
+
+  test("refuses a longest duration below the shortest", async () => {
+    const { status } = await query(await start(), "/api/traces?minDuration=2s&maxDuration=1s");
+    expect(status).toBe(400);
+  });
+
+  test("gives one trace, or several by their ids, and says which is not there", async () => {
+    const store = await start();
+    await send(store, exportRequest({ trace: 1 }));
+    expect((await query(store, `/api/traces/${traceId(1).toUpperCase()}`)).body.data).toHaveLength(
+      1,
+    );
+    expect(await query(store, `/api/traces/${traceId(2)}`)).toEqual({
+      status: 404,
+      body: {
+        data: null,
+        total: 0,
+        limit: 0,
+        offset: 0,
+        errors: [{ code: 404, msg: "trace not found" }],
+      } as object as JaegerBody,
+    });
+    const ids = `traceID=${traceId(1)}&traceID=${traceId(2)}`;
+    const { status, body } = await query(store, `/api/traces?${ids}`);
+    expect([status, body.data.length, body.errors]).toEqual([
+      200,
+      1,
+      [{ msg: "trace not found", traceID: traceId(2) }],
+    ]);
+  });
+
+  test("gives a trace as OTLP, just as it came", async () => {
+    const store = await start();
+    const request = exportRequest({ attributes: { k: "v" } });
+    await send(store, request);
+    const response = await fetch(`${store.queryUrl}/api/v3/traces/${traceId(1)}`);
+    expect(await response.json()).toEqual({ result: JSON.parse(request) });
+    const missing = await fetch(`${store.queryUrl}/api/v3/traces/${traceId(2)}`);
+    expect([missing.status, await missing.json()]).toEqual([
+      404,
+      { error: { httpCode: 404, message: "No traces found" } },
+    ]);
+  });
+
+  test("answers 404 for what is not there, and 405 for what would change something", async () => {
+    const store = await start();
+    expect((await fetch(`${store.queryUrl}/api/dependencies`)).status).toBe(404);
+    const post = await fetch(`${store.queryUrl}/api/traces`, { method: "POST", body: "{}" });
+    expect([post.status, post.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+  });
+});
+
+describe("the trace pages", () => {
+  test("come with a policy that lets no foreign or inline script run", async () => {
+    const store = await start();
+    for (const path of ["/", `/trace/${traceId(1)}`]) {
+      const response = await fetch(store.queryUrl + path);
+      expect(response.headers.get("content-type")).toBe("text/html; charset=utf-8");
+      const policy = response.headers.get("content-security-policy");
+      expect(policy).toContain("default-src 'none'; script-src 'self';");
+      expect(policy).not.toContain("unsafe-inline");
+      const html = await response.text();
+      expect(html).toContain('src="/viewer.js"');
+      expect(html).not.toMatch(/<script(?![^>]*\ssrc=)|\sstyle=|\son\w+=/);
+    }
+    expect((await fetch(`${store.queryUrl}/viewer.js`)).headers.get("content-type")).toStartWith(
+      "text/javascript",
+    );
+    expect((await fetch(`${store.queryUrl}/viewer.css`)).status).toBe(200);
+  });
+
+  test("make elements and text only: no way for a span's text to become markup", async () => {
+    const script = await (await fetch(`${(await start()).queryUrl}/viewer.js`)).text();
+    expect(script).toContain("document.createElement");
+    expect(script).not.toMatch(/innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(/);
+  });
+});
+
+describe("starting and stopping", () => {
+  test("frees both ports on stop, however often it is called", async () => {
+    const { otlpPort, queryPort, stop } = await start();
+    await stop();
+    await stop();
+    await start({ otlpPort, queryPort });
+  });
+
+  test("names the address that is taken, and leaves the other port free", async () => {
+    const first = await start();
+    const second = startTraceStore({ otlpPort: 0, queryPort: first.queryPort });
+    await expect(second).rejects.toThrow(`cannot listen on http://127.0.0.1:${first.queryPort}`);
+  });
+});
