@@ -67,6 +67,14 @@ export function createServiceClient(name: string, baseUrl: string): ServiceClien
 }
 
 /**
+ * A text as one segment of a path. `.` and `..` cannot be one, however they are encoded: a URL drops
+ * them. They become a segment that names nothing.
+ */
+export function pathSegment(text: string): string {
+  return text === "." || text === ".." ? text.replaceAll(".", "%252E") : encodeURIComponent(text);
+}
+
+/**
  * Whether a service is up: its `/healthz` answers 200.
  * @throws Error that says what is wrong
  */

@@ -4,16 +4,21 @@ import { BadInputError, PayloadTooLargeError } from "./errors.ts";
 /** 1 MiB. */
 export const BODY_BYTES_MAX = 1_048_576;
 
+/** Our deepest request has 3 levels; a text of brackets alone would exhaust the stack further on. */
+const DEPTH_MAX = 64;
+
 /**
  * Reads a JSON body, whatever its Content-Type says.
  *
  * @param request its body is consumed, at most `BODY_BYTES_MAX` bytes of it
  * @throws PayloadTooLargeError as soon as it is longer, chunked or not
- * @throws BadInputError where it is empty, not UTF-8 or not JSON
+ * @throws BadInputError where it is empty, not UTF-8, not JSON, or nested too deep
  */
 export async function readJsonBody(request: Request): Promise<unknown> {
   const text = decodeUtf8(await readBytes(request));
   if (text.trim() === "") throw new BadInputError("the body is empty; JSON is expected");
+  if (isTooDeep(text))
+    throw new BadInputError(`the body is nested deeper than ${DEPTH_MAX} levels`);
   try {
     return JSON.parse(text) as unknown;
   } catch {
@@ -35,6 +40,20 @@ async function readBytes(request: Request): Promise<Uint8Array> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
+}
+
+function isTooDeep(text: string): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let index = 0; index < text.length; index++) {
+    const character = text[index];
+    if (character === '"') inString = !inString;
+    else if (inString) index += character === "\\" ? 1 : 0;
+    else if (character === "[" || character === "{") depth++;
+    else if (character === "]" || character === "}") depth--;
+    if (depth > DEPTH_MAX) return true;
+  }
+  return false;
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });

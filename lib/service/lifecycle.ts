@@ -43,7 +43,7 @@ export function startService<Config>(
     stopping = true;
     logger.info("stopping", { signal });
     setTimeout(() => process.exit(0), STOP_TIMEOUT_MS);
-    for (const { what, run } of undo.reverse()) {
+    for (const { what, run } of undo.toReversed()) {
       await withTimeout(Promise.try(run), UNDO_TIMEOUT_MS).catch((error: unknown) =>
         logger.warn(`stopping ${what} failed`, { error }),
       );
@@ -52,6 +52,8 @@ export function startService<Config>(
     await telemetry.shutdown(FLUSH_TIMEOUT_MS);
     process.exit(0);
   };
+  // A library's forgotten rejection must not end a service that has orders in hand.
+  process.on("unhandledRejection", (error) => logger.error("unhandled rejection", { error }));
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
 

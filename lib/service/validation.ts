@@ -52,7 +52,7 @@ export function describeValidation(error: unknown): string {
   };
   const first = all?.[0];
   if (typeof first?.schema?.error === "string") {
-    const where = /^\/items\/(\d+)\//.exec(first.path ?? "");
+    const where = /^\/items\/(\d+)(?:\/|$)/.exec(first.path ?? "");
     return where ? `items[${where[1]}]: ${first.schema.error}` : first.schema.error;
   }
   const where = (first?.path ?? "").slice(1).replaceAll("/", ".");

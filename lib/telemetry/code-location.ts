@@ -4,6 +4,8 @@
  * Off by default, because reading a stack costs more than the span itself. With
  * ORDERFLOW_CODE_LOCATION=on (the demo's setting) each function of the layer asks for its caller's
  * line, synchronously and before its first `await`: afterwards the caller is no longer on the stack.
+ * For the same reason the services write `await db.query…` and not `return db.query…`: JavaScriptCore
+ * drops the frame of a function that ends in a call.
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/registry/attributes/code.md
  */
 import type { Attributes } from "@opentelemetry/api";

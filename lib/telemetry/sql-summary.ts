@@ -17,7 +17,11 @@ export function summarizeQuery(text: string): string {
     if (operation) parts.push(operation.toUpperCase());
     else if (table?.includes(".")) parts.push(table);
   }
-  return parts.join(" ").slice(0, SUMMARY_CHARS_MAX) || "SQL";
+  // A SELECT without a table of its own reads from another part of the statement.
+  const telling = parts.filter(
+    (part, index) => part !== "SELECT" || parts[index + 1]?.includes("."),
+  );
+  return (telling.length > 0 ? telling : parts).join(" ").slice(0, SUMMARY_CHARS_MAX) || "SQL";
 }
 
 const OPERATION_OR_TABLE =

@@ -8,7 +8,7 @@ import type { Mailer } from "./mailer.ts";
 const IDEMPOTENCY_KEY_CHARACTERS_MAX = 255;
 
 export function addEmailRoutes(app: ReturnType<typeof createBaseApp>, mailer: Mailer) {
-  return app.post(
+  app.post(
     "/send",
     async ({ body, headers }) => {
       if (!body.to.slice(1, -1).includes("@"))
@@ -23,4 +23,5 @@ export function addEmailRoutes(app: ReturnType<typeof createBaseApp>, mailer: Ma
     },
     { body: emailSchema },
   );
+  return app;
 }

@@ -1,6 +1,6 @@
 /** The routes of the gateway: each is one call to the service behind it, whose answer is passed on. */
 import type { createBaseApp } from "#lib/service/app.ts";
-import type { CallOptions, ServiceClient } from "#lib/service/client.ts";
+import { pathSegment, type CallOptions, type ServiceClient } from "#lib/service/client.ts";
 import { BadGatewayError } from "#lib/service/errors.ts";
 
 /** Headers of an answer that are the caller's business. */
@@ -15,19 +15,20 @@ export function addGatewayRoutes(
   app: ReturnType<typeof createBaseApp>,
   { orders, inventory }: Backends,
 ) {
-  return app
+  app
     .post("/orders", ({ body }) => forward(orders, "POST", "/orders", { body }))
     .get("/orders", ({ request }) => forward(orders, "GET", `/orders${queryOf(request)}`))
     .get("/orders-nplus1", ({ request }) => {
       return forward(orders, "GET", `/orders-nplus1${queryOf(request)}`);
     })
     .get("/orders/:id", ({ params }) => {
-      return forward(orders, "GET", `/orders/${encodeURIComponent(params.id)}`);
+      return forward(orders, "GET", `/orders/${pathSegment(params.id)}`);
     })
     .get("/inventory", () => forward(inventory, "GET", "/stock"))
     .get("/inventory/:itemId", ({ params }) => {
-      return forward(inventory, "GET", `/stock/${encodeURIComponent(params.itemId)}`);
+      return forward(inventory, "GET", `/stock/${pathSegment(params.itemId)}`);
     });
+  return app;
 }
 
 async function forward(

@@ -7,7 +7,7 @@ import { ITEM_ID_CHARACTERS_MAX } from "#lib/orders/schemas.ts";
 import { shown, type Stock } from "./stock.ts";
 
 export function addInventoryRoutes(app: ReturnType<typeof createBaseApp>, stock: Stock) {
-  return app
+  app
     .get("/stock", () => stock.list())
     .get("/stock/:itemId", async ({ params }) => shown(await stock.get(itemId(params))))
     .post("/stock/:itemId/reserve", ({ params, body }) => stock.reserve(itemId(params), body), {
@@ -16,6 +16,7 @@ export function addInventoryRoutes(app: ReturnType<typeof createBaseApp>, stock:
     .post("/stock/:itemId/release", ({ params, body }) => stock.release(itemId(params), body), {
       body: stockMoveSchema,
     });
+  return app;
 }
 
 /** What no item can be called is not there; PostgreSQL would refuse a NUL. */

@@ -42,10 +42,10 @@ export function createStock(db: Queryable) {
   return {
     /** All items, by id. */
     list: () =>
-      onDatabase(
-        () => db.query<StockItem>`
-          SELECT item_id, name, available, reserved FROM inventory.items ORDER BY item_id`,
-      ),
+      onDatabase(async () => {
+        return await db.query<StockItem>`
+          SELECT item_id, name, available, reserved FROM inventory.items ORDER BY item_id`;
+      }),
 
     /** @throws NotFoundError */
     get: (itemId: string) => onDatabase(() => getItem(db, itemId)),
@@ -108,16 +108,16 @@ async function tryToMove(
   throw new UnavailableError("this item's stock changes too often; try again shortly");
 }
 
-function reserveUnbooked(db: Queryable, itemId: string, quantity: number) {
-  return db.query<StockItem>`
+async function reserveUnbooked(db: Queryable, itemId: string, quantity: number) {
+  return await db.query<StockItem>`
     UPDATE inventory.items
     SET available = available - ${quantity}, reserved = reserved + ${quantity}
     WHERE item_id = ${itemId} AND available >= ${quantity}
     RETURNING item_id, name, available, reserved`;
 }
 
-function releaseUnbooked(db: Queryable, itemId: string, quantity: number) {
-  return db.query<StockItem>`
+async function releaseUnbooked(db: Queryable, itemId: string, quantity: number) {
+  return await db.query<StockItem>`
     UPDATE inventory.items
     SET available = available + ${quantity}, reserved = reserved - ${quantity}
     WHERE item_id = ${itemId} AND reserved >= ${quantity}
@@ -146,8 +146,8 @@ async function reserveBooked(db: Queryable, itemId: string, quantity: number, or
   }
 }
 
-function releaseBooked(db: Queryable, itemId: string, quantity: number, orderId: string) {
-  return db.query<StockItem>`
+async function releaseBooked(db: Queryable, itemId: string, quantity: number, orderId: string) {
+  return await db.query<StockItem>`
     WITH released AS (
       UPDATE inventory.reservations
       SET status = 'released', updated_at = now()

@@ -15,7 +15,7 @@ export function addOrdersRoutes(
   orders: OrderRepository,
   bell: Pick<OutboxBell, "ring">,
 ) {
-  return app
+  app
     .post(
       "/orders",
       async ({ body, set }) => {
@@ -48,6 +48,7 @@ export function addOrdersRoutes(
       },
       { body: statusChangeSchema },
     );
+  return app;
 }
 
 async function answerPage(

@@ -16,14 +16,14 @@ export type OutboxBell = ReturnType<typeof hangOutboxBell>;
 /** Starts to listen; where the database does not answer yet it tries again. */
 export function hangOutboxBell({ pool }: Database) {
   let rung = Promise.withResolvers<void>();
-  let stopped = false;
+  const stopping = new AbortController();
   let ringing = false;
   let ringAgain = false;
   const hear = () => rung.resolve();
   const listening = listen();
 
   async function listen() {
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       try {
         // Bun renews the connection by itself; what was missed meanwhile is caught up by hearing.
         return await pool.listen(CHANNEL, hear, hear);
@@ -60,7 +60,7 @@ export function hangOutboxBell({ pool }: Database) {
       rung = Promise.withResolvers();
     },
     async stop(): Promise<void> {
-      stopped = true;
+      stopping.abort();
       hear();
       await (await listening)?.unlisten();
     },

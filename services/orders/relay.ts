@@ -9,6 +9,7 @@
 import { context, ROOT_CONTEXT } from "@opentelemetry/api";
 import { Partitioners, type Kafka, type Producer } from "kafkajs";
 import { ensureTopics } from "#lib/kafka/topics.ts";
+import { sleep } from "#lib/kafka/waiting.ts";
 import { ORDER_CREATED_TOPIC, ORDER_TOPIC_PARTITIONS } from "#lib/orders/order-created.ts";
 import type { Database } from "#lib/service/database.ts";
 import { gauge } from "#lib/telemetry/instruments.ts";
@@ -55,8 +56,7 @@ export function startRelay(options: RelayOptions) {
     allowAutoTopicCreation: false,
     createPartitioner: Partitioners.DefaultPartitioner,
   });
-  const stopping = Promise.withResolvers<void>();
-  let stopped = false;
+  const stopping = new AbortController();
   let problem: string | undefined = "not connected yet";
   const looking = setInterval(look, pollIntervalMs);
   void look();
@@ -65,7 +65,7 @@ export function startRelay(options: RelayOptions) {
   async function run(): Promise<void> {
     let connected = false;
     let failures = 0;
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       try {
         if (!connected) await connect(kafka, producer);
         connected = true;
@@ -73,13 +73,15 @@ export function startRelay(options: RelayOptions) {
         if (failures > 0) logger.info("the outbox relay works again");
         failures = 0;
         await bell.heard();
-        while (!stopped && (await relayBatch(options, producer)) === options.batchRowsMax);
+        let taken: number;
+        do taken = await relayBatch(options, producer);
+        while (taken === options.batchRowsMax && !stopping.signal.aborted);
       } catch (error) {
         problem = error instanceof Error ? error.message : String(error);
         if (failures === 0) logger.warn("events wait in the outbox", { error });
         const delayMs = Math.min(RETRY_DELAY_MS.min * 2 ** failures, RETRY_DELAY_MS.max);
         failures = Math.min(failures + 1, 10);
-        await Promise.race([Bun.sleep(delayMs), stopping.promise]);
+        await sleep(delayMs, stopping.signal).catch(() => undefined);
         bell.hear();
       }
     }
@@ -106,9 +108,8 @@ export function startRelay(options: RelayOptions) {
     },
     /** Ends after the batch in hand. */
     async stop(): Promise<void> {
-      stopped = true;
+      stopping.abort();
       clearInterval(looking);
-      stopping.resolve();
       bell.hear();
       await running;
       await producer.disconnect();
@@ -125,22 +126,22 @@ async function connect(kafka: Kafka, producer: Producer): Promise<void> {
  * Publishes one batch. @returns how many events it took
  * @throws where PostgreSQL or Kafka failed; the events are then still in the outbox
  */
-function relayBatch(options: RelayOptions, producer: Producer): Promise<number> {
+async function relayBatch(options: RelayOptions, producer: Producer): Promise<number> {
   // A trace of its own: a batch may hold the events of many orders. Each record's own trace goes on
   // with the `send` span's link (one record: as its child) and the headers it carries.
-  return context.with(ROOT_CONTEXT, () =>
-    inSpan("relay outbox", {}, () =>
-      options.database.sql.transaction(async (tx) => {
+  return await context.with(ROOT_CONTEXT, async () => {
+    return await inSpan("relay outbox", {}, async () => {
+      return await options.database.sql.transaction(async (tx) => {
         const rows = await takeRows(tx, options.batchRowsMax);
         for (const batch of inSends(rows)) await publish(producer, batch);
         return rows.length;
-      }),
-    ),
-  );
+      });
+    });
+  });
 }
 
-function takeRows(tx: Queryable, rowsMax: number) {
-  return tx.query<OutboxRow>`
+async function takeRows(tx: Queryable, rowsMax: number) {
+  return await tx.query<OutboxRow>`
     WITH due AS (
       SELECT event.id FROM orders.outbox AS event
       WHERE NOT EXISTS (
@@ -152,9 +153,9 @@ function takeRows(tx: Queryable, rowsMax: number) {
     RETURNING event.topic, event.key, event.payload, event.headers`;
 }
 
-function publish(producer: Producer, rows: OutboxRow[]): Promise<unknown> {
+async function publish(producer: Producer, rows: OutboxRow[]): Promise<void> {
   const topic = rows[0]?.topic ?? "";
-  return traceSend(topic, rows, () =>
+  await traceSend(topic, rows, () =>
     producer.send({
       topic,
       acks: -1,

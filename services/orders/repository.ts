@@ -92,23 +92,23 @@ async function createOrder(db: TracedSql, input: NewOrder): Promise<Order> {
   await db.transaction(async (tx) => {
     await insertOrder(tx, order);
     await insertItems(tx, order);
-    await traceCreate(ORDER_CREATED_TOPIC, order.id, (headers) =>
-      insertEvent(tx, ORDER_CREATED_TOPIC, order.id, orderCreatedValue(order), headers),
-    );
+    await traceCreate(ORDER_CREATED_TOPIC, order.id, async (headers) => {
+      await insertEvent(tx, ORDER_CREATED_TOPIC, order.id, orderCreatedValue(order), headers);
+    });
   });
   return order;
 }
 
-function insertOrder(tx: Queryable, order: Order) {
-  return tx.query`
+async function insertOrder(tx: Queryable, order: Order) {
+  await tx.query`
     INSERT INTO orders.orders (id, customer_id, status, total, created_at, updated_at)
     VALUES (${order.id}, ${order.customer_id}, ${order.status}, ${order.total},
             ${order.created_at}::timestamptz, ${order.created_at}::timestamptz)`;
 }
 
-function insertItems(tx: Queryable, { id, items }: Order) {
+async function insertItems(tx: Queryable, { id, items }: Order) {
   // Version 7 ids grow with time, so that the order of the lines can be read back from them.
-  return tx.query`
+  await tx.query`
     INSERT INTO orders.order_items (id, order_id, item_id, quantity, price)
     SELECT line.id, ${id}, line.item_id, line.quantity, line.price
     FROM unnest(
@@ -117,14 +117,14 @@ function insertItems(tx: Queryable, { id, items }: Order) {
     ) AS line (id, item_id, quantity, price)`;
 }
 
-function insertEvent(
+async function insertEvent(
   tx: Queryable,
   topic: string,
   key: string,
   payload: string,
   headers: Record<string, string>,
 ) {
-  return tx.query`
+  await tx.query`
     INSERT INTO orders.outbox (topic, key, payload, headers)
     VALUES (${topic}, ${key}, ${payload}, ${headers}::jsonb)`;
 }

@@ -10,7 +10,7 @@ import {
 import { probeHealth } from "#lib/service/client.ts";
 import { startService } from "#lib/service/lifecycle.ts";
 import { loadWorkerConfig } from "./config.ts";
-import { createDependency, isDependencyDown } from "./dependency.ts";
+import { createDependency, isDependencyDown } from "#lib/service/dependency.ts";
 import { createSettler } from "./settle.ts";
 
 const STOP_TIMEOUT_MS = 4_000;

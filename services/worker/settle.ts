@@ -13,10 +13,11 @@ import { UnprocessableRecordError } from "#lib/kafka/errors.ts";
 import type { HandlingContext, RecordHandler } from "#lib/kafka/record-handling.ts";
 import { quantitiesByItem, type OrderStatus } from "#lib/orders/order.ts";
 import { parseOrderCreated, type OrderCreated } from "#lib/orders/order-created.ts";
+import { pathSegment } from "#lib/service/client.ts";
+import { describeAnswer, UnexpectedAnswerError, type Dependency } from "#lib/service/dependency.ts";
 import { ATTR_ORDER_ID, ATTR_ORDER_STATUS } from "#lib/telemetry/attributes.ts";
 import { logger } from "#lib/telemetry/logger.ts";
 import { inSpan } from "#lib/telemetry/span.ts";
-import { describe, UnexpectedAnswerError, type Dependency } from "./dependency.ts";
 
 export interface Dependencies {
   orders: Dependency;
@@ -73,22 +74,23 @@ async function settle(
 }
 
 /** Reserves until an item is refused. @returns what is held now, and why it went no further */
-function reserveItems(
+async function reserveItems(
   orderId: string,
   wanted: Quantities,
   { inventory }: Dependencies,
   context: HandlingContext,
 ): Promise<{ reserved: Quantities; refusal?: string }> {
-  return inSpan("reserve items", { [ATTR_ORDER_ID]: orderId }, async () => {
+  return await inSpan("reserve items", { [ATTR_ORDER_ID]: orderId }, async () => {
     const reserved: Quantities = [];
     for (const [itemId, quantity] of wanted) {
       const answer = await inventory.call(context, "POST", stockPath(itemId, "reserve"), {
         body: { quantity, order_id: orderId },
       });
       if (answer.status === 404 || answer.status === 409) {
-        return { reserved, refusal: describe("inventory", answer) };
+        return { reserved, refusal: describeAnswer("inventory", answer) };
       }
-      if (answer.status !== 200) throw new UnexpectedAnswerError(describe("inventory", answer));
+      if (answer.status !== 200)
+        throw new UnexpectedAnswerError(describeAnswer("inventory", answer));
       reserved.push([itemId, quantity]);
     }
     return { reserved };
@@ -109,7 +111,7 @@ async function compensate(
         body: { quantity, order_id: orderId },
       });
       if (![200, 404, 409].includes(answer.status)) {
-        throw new UnexpectedAnswerError(describe("inventory", answer));
+        throw new UnexpectedAnswerError(describeAnswer("inventory", answer));
       }
     }
   });
@@ -127,10 +129,10 @@ async function setStatus(
   });
   if (answer.status === 200) return status;
   if (answer.status === 404) return "unknown";
-  if (answer.status !== 409) throw new UnexpectedAnswerError(describe("orders", answer));
+  if (answer.status !== 409) throw new UnexpectedAnswerError(describeAnswer("orders", answer));
 
   const current = await orders.call(context, "GET", `/orders/${orderId}`);
-  if (current.status !== 200) throw new UnexpectedAnswerError(describe("orders", current));
+  if (current.status !== 200) throw new UnexpectedAnswerError(describeAnswer("orders", current));
   return (JSON.parse(current.body) as { status: OrderStatus }).status;
 }
 
@@ -151,9 +153,9 @@ async function sendMail(
       body: `Your order ${event.order_id} was ${status}${reason}.`,
     },
   });
-  if (answer.status !== 200) throw new UnexpectedAnswerError(describe("email", answer));
+  if (answer.status !== 200) throw new UnexpectedAnswerError(describeAnswer("email", answer));
 }
 
 function stockPath(itemId: string, move: "reserve" | "release"): string {
-  return `/stock/${encodeURIComponent(itemId)}/${move}`;
+  return `/stock/${pathSegment(itemId)}/${move}`;
 }

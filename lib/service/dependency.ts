@@ -1,14 +1,21 @@
-/** A service that the worker calls: tried again while that may help, and known to be up or down. */
-import type { HandlingContext } from "#lib/kafka/record-handling.ts";
-import { createServiceClient, type CallOptions } from "#lib/service/client.ts";
-import { AppError } from "#lib/service/errors.ts";
-import { errorInBody } from "#lib/service/client.ts";
+/**
+ * A service that another one cannot do without: a call is tried again while that may help, and the
+ * service is known to be up or down.
+ */
 import { callerLocation } from "#lib/telemetry/code-location.ts";
 import type { TracedRequest, TracedResponse } from "#lib/telemetry/http-client.ts";
+import { createServiceClient, errorInBody, type CallOptions } from "./client.ts";
+import { AppError } from "./errors.ts";
 
 const PROBE_TIMEOUT_MS = 2_000;
 /** 408 and 429 pass with time, as 5xx do. */
 const PASSING_STATUSES = new Set([408, 429]);
+
+/** Who decides whether and when to try again; the consumer loop's handling context is one. */
+export interface Retrying {
+  /** Returns when the failed call is to be tried again; throws `error` when it is not. */
+  retry(error: unknown): Promise<void>;
+}
 
 /** A call failed in a way that may pass: no answer, a timeout, a 5xx. */
 export class DependencyError extends Error {
@@ -23,7 +30,7 @@ export class DependencyError extends Error {
   }
 }
 
-/** A call was answered with what the worker cannot make sense of; another try would get the same. */
+/** A call was answered with what its caller cannot make sense of; another try would get the same. */
 export class UnexpectedAnswerError extends Error {
   override readonly name = "UnexpectedAnswerError";
   readonly retryable = false;
@@ -36,7 +43,7 @@ export interface Dependency {
    * @throws DependencyError when it was tried for long enough
    */
   call(
-    context: HandlingContext,
+    context: Retrying,
     method: TracedRequest["method"],
     path: string,
     options?: CallOptions,
@@ -56,7 +63,7 @@ export function createDependency(name: string, baseUrl: string): Dependency {
         try {
           const answer = await client.call(method, path, { ...options, location, resendCount });
           if (answer.status < 500 && !PASSING_STATUSES.has(answer.status)) return answer;
-          throw new DependencyError(dependency, describe(name, answer));
+          throw new DependencyError(dependency, describeAnswer(name, answer));
         } catch (error) {
           await context.retry(
             error instanceof AppError
@@ -87,7 +94,7 @@ export async function isDependencyDown(error: unknown): Promise<boolean> {
 }
 
 /** What an answer says, for an error's text. */
-export function describe(name: string, answer: TracedResponse): string {
+export function describeAnswer(name: string, answer: TracedResponse): string {
   const text = errorInBody(answer.status, answer.body);
   return `the ${name} service answers ${answer.status}${text ? `: ${text}` : ""}`;
 }
