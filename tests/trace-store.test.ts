@@ -156,6 +156,21 @@ describe("the OTLP receiver", () => {
     },
   );
 
+  test.each(["traces", "metrics", "logs"])(
+    "answers 200 to an empty export of %s",
+    async (signal) => {
+      const store = await start();
+      for (const contentType of ["application/x-protobuf", "application/json"]) {
+        const response = await fetch(`${store.otlpUrl}/v1/${signal}`, {
+          method: "POST",
+          headers: { "content-type": contentType },
+          body: contentType === "application/json" ? "{}" : new Uint8Array(),
+        });
+        expect([response.status, response.headers.get("content-type")]).toEqual([200, contentType]);
+      }
+    },
+  );
+
   test("keeps the metrics and logs that OpenTelemetry's own exporters send", async () => {
     const store = await start();
     const reader = new PeriodicExportingMetricReader({

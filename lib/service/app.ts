@@ -81,7 +81,9 @@ export function createBaseApp(options: BaseAppOptions) {
   async function counted(handle: Handle, request: Request): Promise<Response> {
     active++;
     try {
-      return await handle(request);
+      const response = await handle(request);
+      if (options.stopping()) response.headers.set("connection", "close");
+      return response;
     } finally {
       active--;
     }

@@ -17,6 +17,7 @@ const STOP_TIMEOUT_MS = 7_500;
 const DRAIN_TIMEOUT_MS = 3_500;
 const UNDO_TIMEOUT_MS = 4_000;
 const FLUSH_TIMEOUT_MS = 1_500;
+const FAREWELL_MS = 500;
 const WAIT_LOG_INTERVAL_MS = 5_000;
 const WAIT_POLL_MS = 250;
 
@@ -108,8 +109,13 @@ function exitWith(message: string): never {
   process.exit(1);
 }
 
-/** Takes no new connection, and waits for the requests in hand. */
+/**
+ * Readiness has gone by now, and every answer says `Connection: close`: callers that keep a
+ * connection open are given the time to hear it, so that no request is under way on a connection that
+ * closes. Then no new connection is taken, and the requests in hand are waited for.
+ */
 async function drain(server: Bun.Server<unknown>): Promise<void> {
+  await Bun.sleep(FAREWELL_MS);
   await withTimeout(server.stop(), DRAIN_TIMEOUT_MS);
 }
 

@@ -152,10 +152,11 @@ function onceEach(): DiagLogger {
   const say =
     (write: typeof logger.warn) =>
     (message: string, ...rest: unknown[]) => {
-      const kind = message.replace(/\d+/g, "0").slice(0, 80);
+      const text = errorMessageIn(message);
+      const kind = text.replace(/\d+/g, "0").slice(0, 80);
       if (said.has(kind) || said.size >= 100) return;
       said.add(kind);
-      write(`telemetry: ${message}`, rest.length > 0 ? { details: rest } : {});
+      write(`telemetry: ${text}`, rest.length > 0 ? { details: rest } : {});
     };
   return {
     error: say(logger.warn),
@@ -164,4 +165,13 @@ function onceEach(): DiagLogger {
     debug: say(logger.debug),
     verbose: say(logger.debug),
   };
+}
+
+/** The SDK hands over an error as JSON of all its properties, its stack included. */
+function errorMessageIn(text: string): string {
+  try {
+    return String((JSON.parse(text) as { message?: unknown }).message ?? text);
+  } catch {
+    return text;
+  }
 }

@@ -94,6 +94,8 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
 
   // metrics/v1
   ExportMetricsServiceRequest: { resourceMetrics: [1, "ResourceMetrics[]"] },
+  ExportMetricsServiceResponse: { partialSuccess: [1, "ExportMetricsPartialSuccess"] },
+  ExportMetricsPartialSuccess: { rejectedDataPoints: [1, "int64"], errorMessage: [2, "string"] },
   ResourceMetrics: {
     resource: [1, "Resource"],
     scopeMetrics: [2, "ScopeMetrics[]"],
@@ -190,6 +192,8 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
 
   // logs/v1
   ExportLogsServiceRequest: { resourceLogs: [1, "ResourceLogs[]"] },
+  ExportLogsServiceResponse: { partialSuccess: [1, "ExportLogsPartialSuccess"] },
+  ExportLogsPartialSuccess: { rejectedLogRecords: [1, "int64"], errorMessage: [2, "string"] },
   ResourceLogs: {
     resource: [1, "Resource"],
     scopeLogs: [2, "ScopeLogs[]"],
