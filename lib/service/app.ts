@@ -8,6 +8,7 @@ import { noteServerError } from "#lib/telemetry/http-server.ts";
 import { errorText } from "#lib/telemetry/span.ts";
 import { logger } from "#lib/telemetry/logger.ts";
 import { rememberRouteLocations } from "#lib/telemetry/route-location.ts";
+import { withDeadlineOf } from "./deadline.ts";
 import {
   AppError,
   BadInputError,
@@ -81,7 +82,7 @@ export function createBaseApp(options: BaseAppOptions) {
   async function counted(handle: Handle, request: Request): Promise<Response> {
     active++;
     try {
-      const response = await handle(request);
+      const response = await withDeadlineOf(request, () => handle(request));
       if (options.stopping()) response.headers.set("connection", "close");
       return response;
     } finally {

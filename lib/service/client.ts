@@ -5,6 +5,7 @@ import {
   type TracedRequest,
   type TracedResponse,
 } from "#lib/telemetry/http-client.ts";
+import { remainingMs, TIMEOUT_HEADER } from "./deadline.ts";
 import { BadGatewayError, GatewayTimeoutError } from "./errors.ts";
 
 /** How long one call may take, the contract's bound for a service behind the gateway. */
@@ -41,17 +42,19 @@ export function createServiceClient(name: string, baseUrl: string): ServiceClien
   return {
     name,
     async call(method, path, options = {}) {
+      const timeoutMs = remainingMs(options.timeoutMs ?? CALL_TIMEOUT_MS);
+      const headers = { ...options.headers, [TIMEOUT_HEADER]: String(timeoutMs) };
       const request: TracedRequest = {
         method,
-        timeoutMs: options.timeoutMs ?? CALL_TIMEOUT_MS,
+        timeoutMs,
         errorOf: errorInBody,
         location: options.location,
-        headers: { ...options.headers },
+        headers,
       };
       if (options.resendCount) request.resendCount = options.resendCount;
       if (options.body !== undefined) {
         request.body = JSON.stringify(options.body);
-        request.headers = { ...options.headers, "content-type": "application/json" };
+        request.headers = { ...headers, "content-type": "application/json" };
       }
       try {
         return await tracedFetch(baseUrl + path, request);

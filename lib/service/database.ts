@@ -1,6 +1,7 @@
 /** The connection pool to PostgreSQL, and what its errors mean to a caller. */
 import { SQL } from "bun";
 import { traceSql, type TracedSql } from "#lib/telemetry/sql.ts";
+import { remainingMs } from "./deadline.ts";
 import { UnavailableError } from "./errors.ts";
 
 /** Connections of one process. PostgreSQL's own default allows 100 in all. */
@@ -47,9 +48,11 @@ const PASSING = /^(08...|53...|57P0[123]|57014|40001|40P01|55P03|25006)$/;
 
 /**
  * Runs work on the database.
- * @throws UnavailableError where the database does not answer, or not now; anything else as it came
+ * @throws UnavailableError where the database does not answer, or not now; GatewayTimeoutError where
+ *   the caller has given up already; anything else as it came
  */
 export async function onDatabase<T>(work: () => Promise<T>): Promise<T> {
+  remainingMs(STATEMENT_TIMEOUT_MS);
   try {
     return await work();
   } catch (error) {
