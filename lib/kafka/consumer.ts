@@ -2,6 +2,7 @@
 import { Partitioners, type EachBatchPayload, type Kafka, type KafkaMessage } from "kafkajs";
 import { callerLocation } from "#lib/telemetry/code-location.ts";
 import type { ConsumedRecord } from "#lib/telemetry/kafka-consumer.ts";
+import { deadLetters } from "#lib/telemetry/instruments.ts";
 import { traceDeadLetter } from "#lib/telemetry/kafka-producer.ts";
 import { logger } from "#lib/telemetry/logger.ts";
 import { backoffMs, type Backoff } from "./backoff.ts";
@@ -398,6 +399,7 @@ class RecordConsumer implements Consumer {
         messages: [{ key, value, headers: deadLetterHeaders(record, failure) }],
       });
     });
+    deadLetters.add(1);
     logger.error("a record could not be handled; it is now a dead letter", {
       error: describeError(failure.error),
       "messaging.destination.partition.id": String(record.partition),

@@ -129,7 +129,6 @@ async function sendSpan<T>(
   const metricAttributes: Attributes = {
     [ATTR_MESSAGING_SYSTEM]: "kafka",
     [ATTR_MESSAGING_OPERATION_NAME]: "send",
-    [ATTR_MESSAGING_OPERATION_TYPE]: "send",
     [ATTR_MESSAGING_DESTINATION_NAME]: topic,
   };
   const startedMs = performance.now();
@@ -141,10 +140,10 @@ async function sendSpan<T>(
     throw error;
   } finally {
     const seconds = (performance.now() - startedMs) / 1000;
-    messagingClientOperationDuration.record(seconds, metricAttributes);
-    messagingClientSentMessages.add(records, {
+    messagingClientSentMessages.add(records, metricAttributes);
+    messagingClientOperationDuration.record(seconds, {
       ...metricAttributes,
-      [ATTR_MESSAGING_OPERATION_TYPE]: undefined,
+      [ATTR_MESSAGING_OPERATION_TYPE]: "send",
     });
     span.end();
   }

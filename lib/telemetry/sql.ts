@@ -30,8 +30,10 @@ type Connection = Pick<SQL, "unsafe">;
 
 interface Statement {
   text: string;
-  attributes: Attributes;
   summary: string;
+  spanAttributes: Attributes;
+  /** Without the text: a metric's attributes are kept few. */
+  metricAttributes: Attributes;
 }
 
 /** Something to run SQL on; inside `transaction` it is that transaction's connection. */
@@ -112,7 +114,7 @@ async function runTraced<Row>(
 ): Promise<Row[]> {
   const span = tracer().startSpan(statement.summary, {
     kind: SpanKind.CLIENT,
-    attributes: location ? { ...statement.attributes, ...location } : statement.attributes,
+    attributes: location ? { ...statement.spanAttributes, ...location } : statement.spanAttributes,
   });
   const startedMs = performance.now();
   let failure: Attributes | undefined;
@@ -125,11 +127,10 @@ async function runTraced<Row>(
     failSpan(span, String(failure[ATTR_ERROR_TYPE]), error);
     throw error;
   } finally {
-    dbClientOperationDuration.record((performance.now() - startedMs) / 1000, {
-      ...statement.attributes,
-      [ATTR_DB_QUERY_TEXT]: undefined,
-      ...failure,
-    });
+    dbClientOperationDuration.record(
+      (performance.now() - startedMs) / 1000,
+      failure ? { ...statement.metricAttributes, ...failure } : statement.metricAttributes,
+    );
     span.end();
   }
 }
@@ -161,11 +162,9 @@ function statementOfTemplate(strings: TemplateStringsArray, target: Attributes):
 
 function statementOf(text: string, target: Attributes): Statement {
   const summary = summarizeQuery(text);
-  return {
-    text,
-    summary,
-    attributes: { ...target, [ATTR_DB_QUERY_SUMMARY]: summary, [ATTR_DB_QUERY_TEXT]: text },
-  };
+  const metricAttributes = { ...target, [ATTR_DB_QUERY_SUMMARY]: summary };
+  const spanAttributes = { ...metricAttributes, [ATTR_DB_QUERY_TEXT]: text };
+  return { text, summary, spanAttributes, metricAttributes };
 }
 
 function targetAttributes(url: string): Attributes {
