@@ -403,7 +403,7 @@ class RecordConsumer implements Consumer {
     logger.error("a record could not be handled; it is now a dead letter", {
       error: describeError(failure.error),
       "messaging.destination.partition.id": String(record.partition),
-      "messaging.kafka.offset": Number(record.offset),
+      "kafka.offset": Number(record.offset),
       "orderflow.attempts": failure.attempts,
     });
   }

@@ -4,7 +4,7 @@
  */
 import { Elysia } from "elysia";
 import { httpInstrumentation } from "#lib/telemetry/http-instrumentation.ts";
-import { noteServerError } from "#lib/telemetry/http-server.ts";
+import { isProbe, noteServerError } from "#lib/telemetry/http-server.ts";
 import { errorText } from "#lib/telemetry/span.ts";
 import { logger } from "#lib/telemetry/logger.ts";
 import { rememberRouteLocations } from "#lib/telemetry/route-location.ts";
@@ -39,14 +39,21 @@ export interface BaseAppOptions {
 type Handle = (request: Request) => Response | Promise<Response>;
 
 const READY_TIMEOUT_MS = 2_000;
-const PROBES = new Set(["/healthz", "/readyz", "/metrics"]);
 
 /** Makes the app. A service adds its routes to it. */
 export function createBaseApp(options: BaseAppOptions) {
   let active = 0;
   const app = new Elysia({
     // Counted by readJsonBody instead: Bun's own limit answers 413 with an empty body.
-    serve: { maxRequestBodySize: Number.MAX_SAFE_INTEGER, idleTimeout: 30 },
+    serve: {
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+      idleTimeout: 30,
+      // Elysia's default would let a second process take the same port, and half of the requests.
+      reusePort: false,
+      // What even the error mapper throws must not become Bun's page with source and stack.
+      development: false,
+      error: answerError,
+    },
     normalize: false,
   });
   rememberRouteLocations(app);
@@ -56,7 +63,9 @@ export function createBaseApp(options: BaseAppOptions) {
       // Of two wraps the later one is the outer one: shed requests are traced and counted too.
       .wrap((inner, request) => {
         const handle = inner as unknown as Handle;
-        if (PROBES.has(new URL(request.url).pathname)) return handle;
+        // With an odd Host header or CONNECT, Bun's server makes a URL that is none.
+        if (!URL.canParse(request.url)) return () => answerError(invalidUrl());
+        if (isProbe(request)) return handle;
         return (again: Request) => (active < options.requestsMax ? counted(handle, again) : shed());
       })
       .use(httpInstrumentation())
@@ -122,6 +131,10 @@ function answerError(error: unknown): Response {
     { error: known?.message ?? "something went wrong on our side" },
     { status: known?.status ?? 500, headers: known?.headers ?? {} },
   );
+}
+
+function invalidUrl(): AppError {
+  return new BadInputError("the request's URL is not valid");
 }
 
 function shed(): Response {

@@ -47,10 +47,10 @@ export function isUuid(value: string): boolean {
 
 /** Turns Elysia's validation error into one sentence: the schema's own, or where and what. */
 export function describeValidation(error: unknown): string {
-  const { all } = error as {
-    all?: readonly { path?: string; message?: string; schema?: { error?: unknown } }[];
+  // Not `error.all`: its summaries turn values into text, and a value may be {"toString": 1}.
+  const { valueError: first } = error as {
+    valueError?: { path?: string; message?: string; schema?: { error?: unknown } };
   };
-  const first = all?.[0];
   if (typeof first?.schema?.error === "string") {
     const where = /^\/items\/(\d+)(?:\/|$)/.exec(first.path ?? "");
     return where ? `items[${where[1]}]: ${first.schema.error}` : first.schema.error;

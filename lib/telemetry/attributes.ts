@@ -41,15 +41,16 @@ export const ATTR_PROCESS_PID = "process.pid";
 export const ATTR_PROCESS_RUNTIME_NAME = "process.runtime.name";
 export const ATTR_PROCESS_RUNTIME_VERSION = "process.runtime.version";
 export const ATTR_CPU_MODE = "cpu.mode";
-export const ATTR_MESSAGING_SYSTEM = "messaging.system";
+export const ATTR_MESSAGING_SYSTEM_NAME = "messaging.system.name";
 export const ATTR_MESSAGING_OPERATION_NAME = "messaging.operation.name";
 export const ATTR_MESSAGING_OPERATION_TYPE = "messaging.operation.type";
 export const ATTR_MESSAGING_DESTINATION_NAME = "messaging.destination.name";
 export const ATTR_MESSAGING_DESTINATION_PARTITION_ID = "messaging.destination.partition.id";
 export const ATTR_MESSAGING_CONSUMER_GROUP_NAME = "messaging.consumer.group.name";
 export const ATTR_MESSAGING_BATCH_MESSAGE_COUNT = "messaging.batch.message_count";
-export const ATTR_MESSAGING_KAFKA_MESSAGE_KEY = "messaging.kafka.message.key";
-export const ATTR_MESSAGING_KAFKA_OFFSET = "messaging.kafka.offset";
+export const ATTR_KAFKA_MESSAGE_KEY = "kafka.message.key";
+export const ATTR_KAFKA_MESSAGE_TOMBSTONE = "kafka.message.tombstone";
+export const ATTR_KAFKA_OFFSET = "kafka.offset";
 
 // Ours.
 export const ATTR_ORDER_ID = "orderflow.order.id";

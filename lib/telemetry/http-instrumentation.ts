@@ -3,7 +3,7 @@
  * default, ours), elysia (the framework's plugin, on the same provider) or off.
  */
 import { Elysia } from "elysia";
-import { httpServerTelemetry } from "./http-server.ts";
+import { httpServerTelemetry, isProbe } from "./http-server.ts";
 
 // The plugin brings the whole Node SDK along, so it is loaded only where it is asked for.
 const plugin =
@@ -15,8 +15,7 @@ const plugin =
 export function httpInstrumentation(): Elysia {
   if (plugin) {
     return plugin.opentelemetry({
-      checkIfShouldTrace: (request) =>
-        !["/healthz", "/readyz", "/metrics"].includes(new URL(request.url).pathname),
+      checkIfShouldTrace: (request) => !isProbe(request),
     }) as unknown as Elysia;
   }
   if (process.env["HTTP_INSTRUMENTATION"] === "off") return new Elysia();

@@ -81,6 +81,11 @@ export function noteServerError(error: unknown): void {
   if (current) current.error = error;
 }
 
+/** Whether a request is a probe or a scrape, which makes no spans and is not counted. */
+export function isProbe(request: Request): boolean {
+  return UNTRACED_PATHS.has(pathOf(request.url));
+}
+
 function serve(handle: Handle, request: Request, path: string): Response | Promise<Response> {
   const startedMs = performance.now();
   const method = KNOWN_METHODS.has(request.method) ? request.method : "_OTHER";

@@ -15,12 +15,13 @@ import {
 } from "@opentelemetry/api";
 import {
   ATTR_ERROR_TYPE,
+  ATTR_KAFKA_MESSAGE_TOMBSTONE,
+  ATTR_KAFKA_OFFSET,
   ATTR_MESSAGING_CONSUMER_GROUP_NAME,
   ATTR_MESSAGING_DESTINATION_NAME,
   ATTR_MESSAGING_DESTINATION_PARTITION_ID,
-  ATTR_MESSAGING_KAFKA_OFFSET,
   ATTR_MESSAGING_OPERATION_NAME,
-  ATTR_MESSAGING_SYSTEM,
+  ATTR_MESSAGING_SYSTEM_NAME,
 } from "./attributes.ts";
 import { messagingClientConsumedMessages, messagingProcessDuration } from "./instruments.ts";
 import { linkTo, messagingAttributes } from "./kafka-producer.ts";
@@ -53,7 +54,7 @@ export async function traceProcess<T>(
 ): Promise<T> {
   const creation = extractFromKafka(ROOT_CONTEXT, record.headers);
   const group: Attributes = {
-    [ATTR_MESSAGING_SYSTEM]: "kafka",
+    [ATTR_MESSAGING_SYSTEM_NAME]: "kafka",
     [ATTR_MESSAGING_DESTINATION_NAME]: record.topic,
     [ATTR_MESSAGING_CONSUMER_GROUP_NAME]: options.consumerGroup,
   };
@@ -66,7 +67,8 @@ export async function traceProcess<T>(
         ...messagingAttributes("process", record.topic, record.key?.toString()),
         ...group,
         [ATTR_MESSAGING_DESTINATION_PARTITION_ID]: String(record.partition),
-        [ATTR_MESSAGING_KAFKA_OFFSET]: Number(record.offset),
+        [ATTR_KAFKA_OFFSET]: Number(record.offset),
+        ...(record.value === null && { [ATTR_KAFKA_MESSAGE_TOMBSTONE]: true }),
         ...options.location,
       },
     },

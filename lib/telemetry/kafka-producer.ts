@@ -19,12 +19,13 @@ import {
 } from "@opentelemetry/api";
 import {
   ATTR_ERROR_TYPE,
+  ATTR_KAFKA_MESSAGE_KEY,
+  ATTR_KAFKA_MESSAGE_TOMBSTONE,
   ATTR_MESSAGING_BATCH_MESSAGE_COUNT,
   ATTR_MESSAGING_DESTINATION_NAME,
-  ATTR_MESSAGING_KAFKA_MESSAGE_KEY,
   ATTR_MESSAGING_OPERATION_NAME,
   ATTR_MESSAGING_OPERATION_TYPE,
-  ATTR_MESSAGING_SYSTEM,
+  ATTR_MESSAGING_SYSTEM_NAME,
 } from "./attributes.ts";
 import { callerLocation } from "./code-location.ts";
 import { messagingClientOperationDuration, messagingClientSentMessages } from "./instruments.ts";
@@ -104,10 +105,13 @@ export function traceSend<T>(
  */
 export function traceDeadLetter<T>(
   topic: string,
-  record: { key: Buffer | null; headers?: KafkaHeaders },
+  record: { key: Buffer | null; value: Buffer | null; headers?: KafkaHeaders },
   send: () => Promise<T>,
 ): Promise<T> {
-  const attributes = messagingAttributes("send", topic, record.key?.toString());
+  const attributes = {
+    ...messagingAttributes("send", topic, record.key?.toString()),
+    ...(record.value === null && { [ATTR_KAFKA_MESSAGE_TOMBSTONE]: true }),
+  };
   const links = linkTo(extractFromKafka(ROOT_CONTEXT, record.headers ?? {}));
   return sendSpan(topic, SpanKind.PRODUCER, attributes, links, context.active(), send, 1);
 }
@@ -127,7 +131,7 @@ async function sendSpan<T>(
     parent,
   );
   const metricAttributes: Attributes = {
-    [ATTR_MESSAGING_SYSTEM]: "kafka",
+    [ATTR_MESSAGING_SYSTEM_NAME]: "kafka",
     [ATTR_MESSAGING_OPERATION_NAME]: "send",
     [ATTR_MESSAGING_DESTINATION_NAME]: topic,
   };
@@ -156,12 +160,12 @@ export function messagingAttributes(
   key?: string,
 ): Attributes {
   const attributes: Attributes = {
-    [ATTR_MESSAGING_SYSTEM]: "kafka",
+    [ATTR_MESSAGING_SYSTEM_NAME]: "kafka",
     [ATTR_MESSAGING_OPERATION_NAME]: operation,
     [ATTR_MESSAGING_OPERATION_TYPE]: operation,
     [ATTR_MESSAGING_DESTINATION_NAME]: topic,
   };
-  if (key !== undefined) attributes[ATTR_MESSAGING_KAFKA_MESSAGE_KEY] = key;
+  if (key !== undefined) attributes[ATTR_KAFKA_MESSAGE_KEY] = key;
   return attributes;
 }
 
