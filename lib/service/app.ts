@@ -39,10 +39,13 @@ export interface BaseAppOptions {
 type Handle = (request: Request) => Response | Promise<Response>;
 
 const READY_TIMEOUT_MS = 2_000;
+/** Bodies that may be on their way for each request that may be handled at a time. */
+const BODIES_PER_REQUEST_MAX = 8;
 
 /** Makes the app. A service adds its routes to it. */
 export function createBaseApp(options: BaseAppOptions) {
   let active = 0;
+  let reading = 0;
   const app = new Elysia({
     // Counted by readJsonBody instead: Bun's own limit answers 413 with an empty body.
     serve: {
@@ -75,7 +78,7 @@ export function createBaseApp(options: BaseAppOptions) {
         if (code === "PARSE") return answerError(parseError(error));
         return answerError(error);
       })
-      .onParse({ as: "global" }, ({ request }) => readJsonBody(request))
+      .onParse({ as: "global" }, ({ request }) => readUncounted(request))
       .get("/healthz", () => ({ status: "ok" }))
       .get("/readyz", async ({ set }) => {
         const readiness = await checkReadiness(options);
@@ -87,6 +90,19 @@ export function createBaseApp(options: BaseAppOptions) {
         return options.scrape();
       })
   );
+
+  /** A client that sends slowly takes no place from others; it has one again when its body is there. */
+  async function readUncounted(request: Request): Promise<unknown> {
+    if (reading >= BODIES_PER_REQUEST_MAX * options.requestsMax) throw tooBusy();
+    reading++;
+    active--;
+    try {
+      return await readJsonBody(request);
+    } finally {
+      active++;
+      reading--;
+    }
+  }
 
   async function counted(handle: Handle, request: Request): Promise<Response> {
     active++;
@@ -138,7 +154,11 @@ function invalidUrl(): AppError {
 }
 
 function shed(): Response {
-  return answerError(new UnavailableError("too many requests at a time; try again shortly"));
+  return answerError(tooBusy());
+}
+
+function tooBusy(): UnavailableError {
+  return new UnavailableError("too many requests at a time; try again shortly");
 }
 
 function parseError(error: Error): AppError {

@@ -1,7 +1,10 @@
 /** The routes of the gateway: each is one call to the service behind it, whose answer is passed on. */
 import type { createBaseApp } from "#lib/service/app.ts";
 import { pathSegment, type CallOptions, type ServiceClient } from "#lib/service/client.ts";
-import { BadGatewayError } from "#lib/service/errors.ts";
+import { BadGatewayError, BadInputError } from "#lib/service/errors.ts";
+
+/** Leaves room, in the 16 KiB that the service behind takes as a head, for 8 KiB of baggage. */
+const PATH_CHARACTERS_MAX = 4_096;
 
 /** Headers of an answer that are the caller's business. */
 const PASSED_ON = ["content-type", "location", "link", "retry-after"];
@@ -37,6 +40,9 @@ async function forward(
   path: string,
   options: CallOptions = {},
 ): Promise<Response> {
+  if (path.length > PATH_CHARACTERS_MAX) {
+    throw new BadInputError(`path and query may have ${PATH_CHARACTERS_MAX} characters`);
+  }
   const answer = await service.call(method, path, options);
   if (answer.status >= 300 && answer.status < 400) {
     throw new BadGatewayError(`the ${service.name} service answers with a redirect`);
