@@ -142,9 +142,8 @@ describe("the translation to Jaeger's JSON", () => {
     ]);
   });
 
-  test("says which spans were sampled, and passes the trace state on", () => {
-    expect(translate({ flags: 0x301 }).flags).toBe(1);
-    expect(translate({ flags: 0x300 })).not.toHaveProperty("flags");
+  test("leaves the flags out, as Jaeger does for OTLP spans, and passes the trace state on", () => {
+    expect(translate({ flags: 0x301 })).not.toHaveProperty("flags");
     expect(translate({ traceState: "a=1" }).tags).toEqual([
       { key: "w3c.tracestate", type: "string", value: "a=1" },
     ]);

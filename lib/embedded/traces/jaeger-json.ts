@@ -31,7 +31,6 @@ export interface JaegerSpan {
   readonly traceID: string;
   readonly spanID: string;
   /** 1 where the span was sampled; left out otherwise. */
-  readonly flags?: 1;
   readonly operationName: string;
   /** The parent comes first; a link to the parent turns that reference into FOLLOWS_FROM. */
   readonly references: readonly JaegerReference[];
@@ -109,7 +108,6 @@ function toJaegerSpan(context: SpanInContext, processID: string): JaegerSpan {
   return {
     traceID: toJaegerTraceId(span.traceId),
     spanID: span.spanId,
-    ...(((span.flags ?? 0) & 1) === 1 ? { flags: 1 } : {}),
     operationName: span.name ?? "",
     references: referencesOf(context),
     startTime,
