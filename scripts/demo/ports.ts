@@ -1,0 +1,85 @@
+/** The demo's ports: where they come from, and whether they are free. */
+import { integer, type Env } from "#lib/service/config.ts";
+
+/** A part of the demo that listens. */
+export type PortName = keyof typeof PORTS;
+export type Ports = Readonly<Record<PortName, number>>;
+
+/** A port cannot be had. The message has one line for each, with the variable that moves it. */
+export class PortsError extends Error {
+  override readonly name = "PortsError";
+}
+
+const HOST = "127.0.0.1";
+
+/** The contract's ports; PostgreSQL and Kafka stand aside from where others of their kind listen. */
+const PORTS = {
+  gateway: { variable: "GATEWAY_PORT", usual: 8080, what: "the gateway" },
+  orders: { variable: "ORDERS_PORT", usual: 8081, what: "the orders service" },
+  inventory: { variable: "INVENTORY_PORT", usual: 8082, what: "the inventory service" },
+  worker: { variable: "WORKER_PORT", usual: 8083, what: "the worker" },
+  email: { variable: "EMAIL_PORT", usual: 8084, what: "the e-mail service" },
+  otlp: { variable: "OTLP_PORT", usual: 4318, what: "receiving spans (OTLP)" },
+  jaeger: { variable: "JAEGER_PORT", usual: 16686, what: "the trace pages" },
+  postgres: { variable: "POSTGRES_PORT", usual: 15432, what: "PostgreSQL" },
+  kafka: { variable: "KAFKA_PORT", usual: 19092, what: "the Kafka broker" },
+} as const;
+
+const NAMES = Object.keys(PORTS) as PortName[];
+
+/** The variables that move a port, each with its default. */
+export const PORT_VARIABLES = Object.values(PORTS).map(
+  ({ variable, usual }) => `${variable}=${usual}`,
+);
+
+/**
+ * Reads the ports; 0 stands for any free one.
+ * @throws ConfigError that names the variable
+ */
+export function readPorts(env: Env): Ports {
+  const entries = NAMES.map((name) => {
+    const { variable, usual } = PORTS[name];
+    return [name, integer(env, variable, usual, { min: 0, max: 65_535 })] as const;
+  });
+  return Object.fromEntries(entries) as Record<PortName, number>;
+}
+
+/**
+ * Looks whether all ports can be had, before anything is started.
+ * @throws PortsError that tells of each that cannot
+ */
+export async function checkPorts(ports: Ports): Promise<void> {
+  // All are held until the last is looked at, so that one port given to two parts is found as well.
+  const holders = new Map<number, { name: PortName; release: () => void }>();
+  const complaints: string[] = [];
+  try {
+    for (const name of NAMES.filter((name) => ports[name] !== 0)) {
+      const port = ports[name];
+      const { variable, what } = PORTS[name];
+      const other = holders.get(port);
+      const reason = other
+        ? `is already meant for ${PORTS[other.name].what}`
+        : hold(port, (release) => holders.set(port, { name, release }));
+      if (reason) {
+        complaints.push(
+          `port ${port}, for ${what}, ${reason}; ${variable} moves it (0: any free port)`,
+        );
+      }
+    }
+  } finally {
+    for (const { release } of holders.values()) release();
+  }
+  if (complaints.length > 0) throw new PortsError(complaints.join("\n"));
+}
+
+/** @returns why the port cannot be listened on, undefined where it can */
+function hold(port: number, onHeld: (release: () => void) => void): string | undefined {
+  try {
+    const listener = Bun.listen({ hostname: HOST, port, socket: { data() {} } });
+    onHeld(() => listener.stop(true));
+    return undefined;
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    return code === "EADDRINUSE" ? "is in use" : `cannot be listened on (${String(code)})`;
+  }
+}

@@ -1,0 +1,319 @@
+/** The demo as a user runs it: what it prints, its exit status, and that nothing of it stays. */
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { chmod, mkdtemp, readdir, rm, utimes } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { attribute, type OtlpTrace, spansOf } from "#lib/embedded/traces/otlp.ts";
+import { isWholeTrace } from "../scripts/waterfall.ts";
+
+const ROOT = join(import.meta.dir, "..");
+const TEST_TIMEOUT_MS = 120_000;
+const WAIT_MS = 60_000;
+const POLL_MS = 50;
+const PORT_VARIABLES = [
+  "GATEWAY_PORT",
+  "ORDERS_PORT",
+  "INVENTORY_PORT",
+  "WORKER_PORT",
+  "EMAIL_PORT",
+  "OTLP_PORT",
+  "JAEGER_PORT",
+  "POSTGRES_PORT",
+  "KAFKA_PORT",
+];
+
+let temporaryFolder: string;
+const running = new Set<number>();
+
+beforeEach(async () => {
+  temporaryFolder = await mkdtemp(join(tmpdir(), "orderflow-demo-test-"));
+  // For root PostgreSQL runs as another user, who makes and removes its folder here as in /tmp.
+  await chmod(temporaryFolder, 0o1777);
+});
+
+afterEach(async () => {
+  for (const pid of running) process.kill(-pid, "SIGKILL");
+  running.clear();
+  await rm(temporaryFolder, { recursive: true, force: true, maxRetries: 5 });
+});
+
+describe("bun run demo --once", () => {
+  test(
+    "shows each part, draws the order's trace and exits 0, leaving nothing behind",
+    async () => {
+      const demo = startDemo(["--once"], { COLUMNS: "90" });
+      expect(await demo.exitStatus).toBe(0);
+      const { stdout, stderr } = demo;
+      expect(stderr()).toBe("");
+      for (const part of ["PostgreSQL", "Kafka broker", "trace store", "migrations", ...SERVICES]) {
+        expect(stdout()).toMatch(new RegExp(`^ +${part} .* \\d+\\.\\d\\d s$`, "m"));
+      }
+      expect(stdout()).toMatch(/^order [0-9a-f-]{36} is confirmed$/m);
+      expect(stdout()).toMatch(/^trace [0-9a-f]{32} {2}\d+ spans, 5 services/m);
+      expect(stdout()).toMatch(/^worker .*process order\.created .*█.* ms$/m);
+      expect(stdout()).not.toContain("\u001b"); // no colour where there is no terminal
+      const waterfall = stdout().slice(stdout().indexOf("\ntrace ")).split("\n");
+      expect(Math.max(...waterfall.map((line) => Bun.stringWidth(line)))).toBe(90);
+      await expectNothingLeft(demo);
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  test(
+    "--json writes the whole trace as one JSON document, and nothing else, to standard output",
+    async () => {
+      const demo = startDemo(["--json"]);
+      expect(await demo.exitStatus).toBe(0);
+      const trace = JSON.parse(demo.stdout()) as OtlpTrace;
+      expect(isWholeTrace(trace)).toEqual([]);
+      const roots = spansOf(trace).filter(({ span }) => !span.parentSpanId);
+      expect(roots.map(({ span, service }) => [service, span.name])).toEqual([
+        ["gateway", "POST /orders"],
+      ]);
+      expect(attribute(roots[0]?.span.attributes, "http.response.status_code")).toBe(201);
+      expect(demo.stderr()).toContain("PostgreSQL");
+    },
+    TEST_TIMEOUT_MS,
+  );
+});
+
+describe("a start that cannot succeed", () => {
+  test("names a taken port and the variable that moves it, and starts nothing", async () => {
+    using taken = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+    const demo = startDemo(["--once"], { INVENTORY_PORT: String(taken.port) });
+    expect(await demo.exitStatus).toBe(1);
+    expect(demo.stdout()).toBe("");
+    expect(demo.stderr()).toBe(
+      `port ${taken.port}, for the inventory service, is in use; ` +
+        "INVENTORY_PORT moves it (0: any free port)\n",
+    );
+    expect(await readdir(temporaryFolder)).toEqual([]);
+  });
+
+  test("says which two parts were given the same port", async () => {
+    const port = String(freePort());
+    const demo = startDemo([], { GATEWAY_PORT: port, KAFKA_PORT: port });
+    expect(await demo.exitStatus).toBe(1);
+    expect(demo.stderr()).toBe(
+      `port ${port}, for the Kafka broker, is already meant for the gateway; ` +
+        "KAFKA_PORT moves it (0: any free port)\n",
+    );
+  });
+
+  test.each(["http", "-1", "65536", "1.5"])("refuses %p as a port, by name", async (value) => {
+    const demo = startDemo([], { JAEGER_PORT: value });
+    expect(await demo.exitStatus).toBe(1);
+    expect(demo.stderr()).toBe("JAEGER_PORT must be an integer from 0 to 65535\n");
+  });
+
+  test.each(["--twice", "order", "--once --watch"])(
+    "answers %p, which makes no sense, with the usage and exit status 2",
+    async (args) => {
+      const demo = startDemo(args.split(" "));
+      expect(await demo.exitStatus).toBe(2);
+      expect(demo.stdout()).toBe("");
+      expect(demo.stderr()).toStartWith("usage: bun run demo");
+    },
+  );
+
+  test(
+    "shows the last words of a service that does not start, and stops all others",
+    async () => {
+      const demo = startDemo(["--once"], { EMAIL_DELAY_MS: "soon" });
+      expect(await demo.exitStatus).toBe(1);
+      expect(demo.stderr()).toContain("the demo failed: email ended with status 1");
+      expect(demo.stderr()).toContain("EMAIL_DELAY_MS must be");
+      await expectNothingLeft(demo);
+    },
+    TEST_TIMEOUT_MS,
+  );
+});
+
+describe("the end", () => {
+  test(
+    "Ctrl-C while it starts leaves no process and no temporary folder",
+    async () => {
+      const demo = startDemo([]);
+      await until(() => demo.stdout().includes("Kafka broker"));
+      process.kill(-demo.pid, "SIGINT");
+      expect(await demo.exitStatus).toBe(130);
+      await expectNothingLeft(demo);
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  test(
+    "Ctrl-C while it stays leaves no process and no temporary folder, with --watch as well",
+    async () => {
+      const demo = startDemo(["--watch"]);
+      await until(() => demo.stdout().includes("Ctrl-C stops everything"));
+      const file = join(ROOT, "services/email/config.ts");
+      await utimes(file, new Date(), new Date());
+      await until(() => demo.stdout().includes("email restarted"));
+      const email = addresses(demo.stdout()).find(({ part }) => part === "email");
+      expect((await fetch(`http://localhost:${email?.port}/readyz`)).status).toBe(200);
+
+      process.kill(-demo.pid, "SIGINT"); // to the whole group, as a terminal does
+      expect(await demo.exitStatus).toBe(0);
+      await expectNothingLeft(demo);
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  test(
+    "kill -9 leaves no process and no temporary folder either; before it, traffic can be made",
+    async () => {
+      const demo = startDemo([]);
+      await until(() => demo.stdout().includes("Ctrl-C stops everything"));
+      const gateway = addresses(demo.stdout()).find(({ part }) => part === "gateway");
+      const traffic = await makeTraffic({
+        GATEWAY_URL: `http://localhost:${gateway?.port}`,
+        SLEEP_SECONDS: "0.05",
+      });
+      expect(traffic.stdout).toMatch(/^10 orders in .*: 9 confirmed, 1 cancelled$/m);
+      expect(traffic.stdout).toMatch(/^ *5\/10 +cancelled .* ITEM-404$/m);
+      expect(traffic.exitStatus).toBe(0);
+
+      process.kill(demo.pid, "SIGKILL");
+      await demo.exitStatus;
+      await expectNothingLeft(demo);
+    },
+    TEST_TIMEOUT_MS,
+  );
+});
+
+describe("bun run generate-traffic", () => {
+  test("says in one line that no gateway answers", async () => {
+    const gatewayUrl = `http://localhost:${freePort()}`;
+    const { stderr, exitStatus } = await makeTraffic({ GATEWAY_URL: gatewayUrl });
+    expect(stderr).toBe(
+      `no gateway answers at ${gatewayUrl} (GATEWAY_URL); bun run demo starts one\n`,
+    );
+    expect(exitStatus).toBe(1);
+  });
+
+  test.each([
+    ["GATEWAY_URL", "localhost"],
+    ["ORDER_COUNT", "many"],
+    ["ORDER_COUNT", "0"],
+    ["SLEEP_SECONDS", "-1"],
+    ["SLEEP_SECONDS", "1s"],
+  ])("refuses %s=%s in one line that names it", async (name, value) => {
+    const { stderr, exitStatus } = await makeTraffic({ [name]: value });
+    expect(stderr).toMatch(new RegExp(`^${name} must be .*\n$`));
+    expect(exitStatus).toBe(1);
+  });
+
+  test("tells which orders failed and which stayed pending, and exits 1", async () => {
+    let orders = 0;
+    using gateway = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      routes: {
+        "/healthz": Response.json({ status: "ok" }),
+        "/orders": () =>
+          ++orders === 1
+            ? Response.json({ error: "the orders service is down" }, { status: 502 })
+            : Response.json({ id: `order-${orders}` }, { status: 201 }),
+        "/orders/:id": Response.json({ status: "confirmed" }),
+      },
+    });
+    const { stdout, exitStatus } = await makeTraffic({
+      GATEWAY_URL: gateway.url.origin,
+      ORDER_COUNT: "3",
+      SLEEP_SECONDS: "0.2",
+    });
+    expect(stdout).toMatch(/^ *1\/3 +failed .*502.*the orders service is down/m);
+    expect(stdout).toMatch(/^3 orders in .*: 1 failed, 2 confirmed$/m);
+    expect(exitStatus).toBe(1);
+  });
+});
+
+const SERVICES = ["gateway", "orders", "inventory", "worker", "email"];
+
+/** A demo on free ports, in a process group of its own, its temporary folders in ours. */
+function startDemo(args: readonly string[], env: Record<string, string> = {}) {
+  const freePorts = Object.fromEntries(PORT_VARIABLES.map((variable) => [variable, "0"]));
+  const child = Bun.spawn([process.execPath, "scripts/demo.ts", ...args], {
+    cwd: ROOT,
+    env: { ...process.env, ...freePorts, TMPDIR: temporaryFolder, ...env },
+    detached: true,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  running.add(child.pid);
+  const stdout = collect(child.stdout);
+  const stderr = collect(child.stderr);
+  return {
+    pid: child.pid,
+    stdout: stdout.text,
+    stderr: stderr.text,
+    exitStatus: Promise.all([child.exited, stdout.ended, stderr.ended]).then(([status]) => {
+      running.delete(child.pid);
+      return status;
+    }),
+  };
+}
+
+function collect(stream: ReadableStream<Uint8Array>): { text: () => string; ended: Promise<void> } {
+  const decoder = new TextDecoder();
+  let text = "";
+  const read = async () => {
+    for await (const chunk of stream) text += decoder.decode(chunk, { stream: true });
+  };
+  return { text: () => text, ended: read() };
+}
+
+async function makeTraffic(env: Record<string, string>) {
+  const child = Bun.spawn([process.execPath, "scripts/generate-traffic.ts"], {
+    cwd: ROOT,
+    env: { ...process.env, ORDER_COUNT: "", ...env },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr, exitStatus] = await Promise.all([
+    child.stdout.text(),
+    child.stderr.text(),
+    child.exited,
+  ]);
+  return { stdout, stderr, exitStatus };
+}
+
+/** The parts that the demo said are ready, and their ports. */
+function addresses(stdout: string): { part: string; port: number }[] {
+  const lines = stdout.matchAll(/^ {2}(\S.*?) +(?:http:\/\/)?localhost:(\d+) .* s$/gm);
+  return [...lines].map(([, part = "", port]) => ({ part, port: Number(port) }));
+}
+
+/** Every part listens, so one that is left would be heard; what is temporary lies in our folder. */
+async function expectNothingLeft(demo: { stdout: () => string }): Promise<void> {
+  const parts = addresses(demo.stdout());
+  expect(parts.length).toBeGreaterThan(0);
+  for (const { port } of parts) await until(() => isRefused(port));
+  await until(async () => (await readdir(temporaryFolder)).length === 0);
+}
+
+async function isRefused(port: number): Promise<boolean> {
+  try {
+    const socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } });
+    socket.end();
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+function freePort(): number {
+  using listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  return listener.port;
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const endMs = performance.now() + WAIT_MS;
+  while (!(await condition())) {
+    if (performance.now() > endMs) throw new Error(`it did not come true within ${WAIT_MS} ms`);
+    await Bun.sleep(POLL_MS);
+  }
+}
