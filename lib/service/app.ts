@@ -32,6 +32,11 @@ export interface BaseAppOptions {
   scrape: () => Promise<string>;
   /** Requests handled at a time; more are answered 503 with Retry-After. */
   requestsMax: number;
+  /**
+   * Whether strangers call this service. Their word on how long they will wait does not count: they
+   * could make every answer a 504.
+   */
+  isEdge?: boolean;
   /** Whether the service is stopping; it is then not ready any more. */
   stopping: () => boolean;
 }
@@ -72,8 +77,8 @@ export function createBaseApp(options: BaseAppOptions) {
         return (again: Request) => (active < options.requestsMax ? counted(handle, again) : shed());
       })
       .use(httpInstrumentation())
-      .onError({ as: "global" }, ({ error, code, request, path }) => {
-        if (code === "NOT_FOUND") return answerError(noSuchRoute(app.routes, request.method, path));
+      .onError({ as: "global" }, ({ error, code, request }) => {
+        if (code === "NOT_FOUND") return answerError(noSuchRoute(app.routes, request));
         if (code === "VALIDATION") return answerError(new BadInputError(describeValidation(error)));
         if (code === "PARSE") return answerError(parseError(error));
         return answerError(error);
@@ -107,7 +112,9 @@ export function createBaseApp(options: BaseAppOptions) {
   async function counted(handle: Handle, request: Request): Promise<Response> {
     active++;
     try {
-      const response = await withDeadlineOf(request, () => handle(request));
+      const response = await (options.isEdge
+        ? handle(request)
+        : withDeadlineOf(request, () => handle(request)));
       if (options.stopping()) response.headers.set("connection", "close");
       return response;
     } finally {
@@ -169,9 +176,10 @@ function parseError(error: Error): AppError {
 
 function noSuchRoute(
   routes: readonly { method: string; path: string }[],
-  method: string,
-  path: string,
+  { method, url }: Request,
 ): AppError {
+  // Elysia's own `path` is cut at a fixed place, which is wrong for a host of 1 to 3 letters.
+  const path = new URL(url).pathname;
   const methods = routes.filter((route) => routeMatches(route.path, path)).map((r) => r.method);
   if (methods.length === 0) return new NotFoundError("there is nothing at this path");
   if (methods.includes("GET")) methods.push("HEAD");

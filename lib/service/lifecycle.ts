@@ -8,8 +8,9 @@ import type { AnyElysia } from "elysia";
 import { logger } from "#lib/telemetry/logger.ts";
 import { startTelemetry } from "#lib/telemetry/provider.ts";
 import packageJson from "../../package.json" with { type: "json" };
-import { checkReadiness, createBaseApp, type ReadinessChecks } from "./app.ts";
+import { checkReadiness, createBaseApp, type BaseAppOptions, type ReadinessChecks } from "./app.ts";
 import { ConfigError, loadServiceConfig, type Env, type ServiceConfig } from "./config.ts";
+import { addFaultRoutes, loadFaults, switchFaults } from "./faults.ts";
 import { withTimeout } from "./timeout.ts";
 
 /** Everything ends within the contract's 8 s; the parts' bounds add up to less. */
@@ -34,8 +35,9 @@ export function startService<Config>(
   defaultPort: number,
   load: (env: Env) => Config,
 ) {
-  const { own, service } = readConfig(defaultPort, load);
+  const { own, service, faults } = readConfig(defaultPort, load);
   const telemetry = startTelemetry({ name, version: packageJson.version }, process.env);
+  switchFaults(faults.on);
   const undo: { what: string; run: () => Promise<void> | void }[] = [];
   let stopping = false;
 
@@ -65,14 +67,16 @@ export function startService<Config>(
       undo.push({ what, run });
     },
     /** The app that this service adds its routes to. */
-    baseApp(ready: ReadinessChecks, info?: () => Record<string, string>) {
-      return createBaseApp({
+    baseApp(ready: ReadinessChecks, more: Pick<BaseAppOptions, "info" | "isEdge"> = {}) {
+      const app = createBaseApp({
         ready,
-        ...(info && { info }),
+        ...more,
         scrape: telemetry.scrape,
         requestsMax: service.requestsMax,
         stopping: () => stopping,
       });
+      if (faults.endpoint) addFaultRoutes(app);
+      return app;
     },
     /** Starts to listen, and says in the log when the service is ready and what it waits for. */
     listen(app: AnyElysia, ready: ReadinessChecks) {
@@ -86,7 +90,8 @@ export function startService<Config>(
 
 function readConfig<Config>(defaultPort: number, load: (env: Env) => Config) {
   try {
-    return { service: loadServiceConfig(process.env, defaultPort), own: load(process.env) };
+    const service = loadServiceConfig(process.env, defaultPort);
+    return { service, faults: loadFaults(process.env), own: load(process.env) };
   } catch (error) {
     if (error instanceof ConfigError) exitWith(error.message);
     throw error;

@@ -1,6 +1,7 @@
 /** The routes of the e-mail service: it sends nothing, it takes the time that sending takes. */
 import type { createBaseApp } from "#lib/service/app.ts";
-import { BadInputError } from "#lib/service/errors.ts";
+import { BadInputError, UnavailableError } from "#lib/service/errors.ts";
+import { faultStrikes } from "#lib/service/faults.ts";
 import { emailSchema } from "#lib/orders/schemas.ts";
 import { logger } from "#lib/telemetry/logger.ts";
 import type { Mailer } from "./mailer.ts";
@@ -16,6 +17,9 @@ export function addEmailRoutes(app: ReturnType<typeof createBaseApp>, mailer: Ma
       const key = headers["idempotency-key"];
       if (key !== undefined && (key === "" || key.length > IDEMPOTENCY_KEY_CHARACTERS_MAX)) {
         throw new BadInputError("Idempotency-Key must have 1 to 255 characters");
+      }
+      if (faultStrikes("failing-email")) {
+        throw new UnavailableError("the mail server takes no mail now; try again shortly");
       }
       const outcome = await mailer.send(key);
       logger.info("e-mail sent", { subject: body.subject, outcome });

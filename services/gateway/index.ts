@@ -18,4 +18,4 @@ const ready = {
   orders: () => probeHealth("orders", ordersUrl),
   inventory: () => probeHealth("inventory", inventoryUrl),
 };
-service.listen(addGatewayRoutes(service.baseApp(ready), backends), ready);
+service.listen(addGatewayRoutes(service.baseApp(ready, { isEdge: true }), backends), ready);

@@ -2,6 +2,7 @@
 import { stockMoveSchema } from "#lib/orders/schemas.ts";
 import type { createBaseApp } from "#lib/service/app.ts";
 import { NotFoundError } from "#lib/service/errors.ts";
+import { faultStrikes, HANGING_INVENTORY_MS } from "#lib/service/faults.ts";
 import { isText } from "#lib/service/validation.ts";
 import { ITEM_ID_CHARACTERS_MAX } from "#lib/orders/schemas.ts";
 import { shown, type Stock } from "./stock.ts";
@@ -9,10 +10,18 @@ import { shown, type Stock } from "./stock.ts";
 export function addInventoryRoutes(app: ReturnType<typeof createBaseApp>, stock: Stock) {
   app
     .get("/stock", () => stock.list())
-    .get("/stock/:itemId", async ({ params }) => shown(await stock.get(itemId(params))))
-    .post("/stock/:itemId/reserve", ({ params, body }) => stock.reserve(itemId(params), body), {
-      body: stockMoveSchema,
+    .get("/stock/:itemId", async ({ params }) => {
+      if (faultStrikes("hanging-inventory")) await Bun.sleep(HANGING_INVENTORY_MS);
+      return shown(await stock.get(itemId(params)));
     })
+    .post(
+      "/stock/:itemId/reserve",
+      async ({ params, body }) => {
+        if (faultStrikes("hanging-inventory")) await Bun.sleep(HANGING_INVENTORY_MS);
+        return await stock.reserve(itemId(params), body);
+      },
+      { body: stockMoveSchema },
+    )
     .post("/stock/:itemId/release", ({ params, body }) => stock.release(itemId(params), body), {
       body: stockMoveSchema,
     });

@@ -6,6 +6,7 @@
  */
 import { SQL } from "bun";
 import { onDatabase } from "#lib/service/database.ts";
+import { faultStrikes } from "#lib/service/faults.ts";
 import { ConflictError, NotFoundError, UnavailableError } from "#lib/service/errors.ts";
 import { stockReservations } from "#lib/telemetry/instruments.ts";
 import { ATTR_RESERVATION_RESULT } from "#lib/telemetry/attributes.ts";
@@ -58,10 +59,12 @@ export function createStock(db: Queryable) {
     reserve: (itemId: string, move: StockMove) =>
       onDatabase(async () => {
         const result = await tryToMove(
-          () =>
-            move.order_id === undefined
-              ? reserveUnbooked(db, itemId, move.quantity)
-              : reserveBooked(db, itemId, move.quantity, move.order_id),
+          async () => {
+            if (faultStrikes("lost-inventory")) await loseItem(db, itemId, move.order_id);
+            return move.order_id === undefined
+              ? await reserveUnbooked(db, itemId, move.quantity)
+              : await reserveBooked(db, itemId, move.quantity, move.order_id);
+          },
           () => explainReserve(db, itemId, move),
         ).catch((error: unknown) => {
           if (error instanceof ConflictError) countReservation("refused");
@@ -106,6 +109,15 @@ async function tryToMove(
     if (before) return { item: before, moved: false };
   }
   throw new UnavailableError("this item's stock changes too often; try again shortly");
+}
+
+/**
+ * The fault `lost-inventory`. What is booked for the order already stays to be found: pieces that
+ * nobody releases any more would be a worse lesson.
+ */
+async function loseItem(db: Queryable, itemId: string, orderId?: string): Promise<void> {
+  const { booked_status } = await getItem(db, itemId, orderId);
+  if (booked_status === null) throw new NotFoundError(`there is no item ${itemId}`);
 }
 
 async function reserveUnbooked(db: Queryable, itemId: string, quantity: number) {

@@ -28,5 +28,5 @@ service.onStop("relay", () => relay.stop());
 
 // Orders are accepted without Kafka: their events wait in the outbox. The body of /readyz tells.
 const ready = { postgres: () => database.probe("orders.outbox") };
-const app = service.baseApp(ready, () => ({ kafka: relay.problem ?? "ok" }));
+const app = service.baseApp(ready, { info: () => ({ kafka: relay.problem ?? "ok" }) });
 service.listen(addOrdersRoutes(app, createOrderRepository(database.sql), bell), ready);

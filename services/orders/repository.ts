@@ -3,6 +3,7 @@
  * no moment at which one exists without the others.
  */
 import { onDatabase } from "#lib/service/database.ts";
+import { faultStrikes, POISON_VALUE, SLOW_SQL_SECONDS } from "#lib/service/faults.ts";
 import { ConflictError, NotFoundError } from "#lib/service/errors.ts";
 import { ORDER_CREATED_TOPIC, orderCreatedValue } from "#lib/orders/order-created.ts";
 import {
@@ -95,8 +96,16 @@ async function createOrder(db: TracedSql, input: NewOrder): Promise<Order> {
     await traceCreate(ORDER_CREATED_TOPIC, order.id, async (headers) => {
       await insertEvent(tx, ORDER_CREATED_TOPIC, order.id, orderCreatedValue(order), headers);
     });
+    if (faultStrikes("poison-message")) await insertPoison(tx, order.id);
   });
   return order;
+}
+
+/** The fault `poison-message`: one record more, which is no order's event. */
+async function insertPoison(tx: Queryable, key: string) {
+  await traceCreate(ORDER_CREATED_TOPIC, key, async (headers) => {
+    await insertEvent(tx, ORDER_CREATED_TOPIC, key, POISON_VALUE, headers);
+  });
 }
 
 async function insertOrder(tx: Queryable, order: Order) {
@@ -167,9 +176,10 @@ async function selectPage(db: Queryable, page: PageRequest) {
     );
   }
   const where = conditions.length > 0 ? ` WHERE ${conditions.join(" AND ")}` : "";
+  const slow = faultStrikes("slow-sql") ? ` CROSS JOIN pg_sleep(${SLOW_SQL_SECONDS})` : "";
   const found = await db.run<OrderRow & { created_us: string }>(
     `SELECT id, customer_id, status, total, created_at, (extract(epoch FROM created_at) * 1000000)::bigint AS created_us` +
-      ` FROM orders.orders${where} ORDER BY created_at DESC, id DESC LIMIT ${param(page.limit + 1)}`,
+      ` FROM orders.orders${slow}${where} ORDER BY created_at DESC, id DESC LIMIT ${param(page.limit + 1)}`,
     values,
   );
   const rows = found.slice(0, page.limit);

@@ -1,0 +1,61 @@
+import { afterEach, describe, expect, spyOn, test } from "bun:test";
+import { ROOT_CONTEXT, trace } from "@opentelemetry/api";
+import { hrTimeToMicroseconds } from "@opentelemetry/core";
+import {
+  BasicTracerProvider,
+  InMemorySpanExporter,
+  SimpleSpanProcessor,
+} from "@opentelemetry/sdk-trace-base";
+import { preciseStart } from "./precise-start.ts";
+
+const exporter = new InMemorySpanExporter();
+const provider = new BasicTracerProvider({
+  spanProcessors: [preciseStart, new SimpleSpanProcessor(exporter)],
+});
+const tracer = provider.getTracer("test");
+
+afterEach(() => exporter.reset());
+
+describe("precise start times", () => {
+  test("spans that start one after the other stand in that order, finer than a millisecond", () => {
+    for (let index = 0; index < 500; index++) tracer.startSpan(`${index}`).end();
+    const starts = exporter.getFinishedSpans().map((span) => hrTimeToMicroseconds(span.startTime));
+    expect(starts).toEqual(starts.toSorted((a, b) => a - b));
+    const milliseconds = new Set(starts.map((us) => Math.floor(us / 1000)));
+    expect(new Set(starts).size).toBeGreaterThan(milliseconds.size);
+  });
+
+  test("a child lies within its parent", () => {
+    const parent = tracer.startSpan("parent");
+    const child = tracer.startSpan("child", {}, trace.setSpan(ROOT_CONTEXT, parent));
+    child.end();
+    parent.end();
+    const [inner, outer] = exporter.getFinishedSpans();
+    if (!inner || !outer) throw new Error("two spans were expected");
+    expect(hrTimeToMicroseconds(inner.startTime)).toBeGreaterThanOrEqual(
+      hrTimeToMicroseconds(outer.startTime),
+    );
+    expect(hrTimeToMicroseconds(inner.endTime)).toBeLessThanOrEqual(
+      hrTimeToMicroseconds(outer.endTime),
+    );
+  });
+
+  test("a step of the wall clock is followed, and no duration becomes negative", () => {
+    const real = Date.now;
+    const clock = spyOn(Date, "now");
+    try {
+      for (const stepMs of [0, -3_600_000, 0, 7_200_000]) {
+        clock.mockImplementation(() => real() + stepMs);
+        const span = tracer.startSpan("stepped");
+        clock.mockImplementation(() => real() - 60_000);
+        span.end();
+        const [stepped] = exporter.getFinishedSpans().slice(-1);
+        const startMs = hrTimeToMicroseconds(stepped?.startTime ?? [0, 0]) / 1000;
+        expect(Math.abs(startMs - (real() + stepMs))).toBeLessThan(1_000);
+        expect(hrTimeToMicroseconds(stepped?.duration ?? [-1, 0])).toBeGreaterThanOrEqual(0);
+      }
+    } finally {
+      clock.mockRestore();
+    }
+  });
+});
