@@ -16,6 +16,8 @@ export interface PostgresOptions {
   readonly dataDir?: string;
   /** Server settings, as in postgresql.conf, e.g. `{ log_statement: "all" }`; they win over ours. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Told of the server's log, piece by piece as it comes. */
+  readonly onLog?: (text: string) => void;
 }
 
 /** A running server with an empty database `orderflow`. */
@@ -207,13 +209,14 @@ async function startServer(
   const settings = Object.entries({ ...DEFAULT_SETTINGS, ...options.settings });
   for (let attempt = 1; ; attempt++) {
     const port = options.port || freePort();
-    const server = supervise(cluster, "postgres", [
+    const args = [
       "-D",
       join(cluster.folder, "data"),
       "-p",
       String(port),
       ...settings.flatMap(([name, value]) => ["-c", `${name}=${value}`]),
-    ]);
+    ];
+    const server = supervise(cluster, "postgres", args, options.onLog);
     if (await becomesReady(server)) return { server, port };
     await stopSupervised(server);
     const words = await server.lastWords();
@@ -280,7 +283,12 @@ interface Supervised {
   lastWords(): Promise<string>;
 }
 
-function supervise(cluster: Cluster, program: string, args: readonly string[]): Supervised {
+function supervise(
+  cluster: Cluster,
+  program: string,
+  args: readonly string[],
+  onLog?: (text: string) => void,
+): Supervised {
   const removedWithUs = cluster.temporary ? cluster.folder : "";
   const child = Bun.spawn(
     ["/bin/sh", "-c", SUPERVISOR, "sh", removedWithUs, join(cluster.binDir, program), ...args],
@@ -302,7 +310,9 @@ function supervise(cluster: Cluster, program: string, args: readonly string[]): 
   const drained = (async () => {
     const decoder = new TextDecoder();
     for await (const chunk of child.stderr) {
-      tail = (tail + decoder.decode(chunk, { stream: true })).slice(-LOG_TAIL_CHARS_MAX);
+      const text = decoder.decode(chunk, { stream: true });
+      onLog?.(text);
+      tail = (tail + text).slice(-LOG_TAIL_CHARS_MAX);
       if (tail.includes("database system is ready to accept connections")) ready.resolve();
     }
   })();

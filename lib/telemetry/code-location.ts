@@ -9,7 +9,7 @@
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/registry/attributes/code.md
  */
 import type { Attributes } from "@opentelemetry/api";
-import { relative, resolve, sep } from "node:path";
+import { isAbsolute, relative, resolve, sep } from "node:path";
 import {
   ATTR_CODE_FILE_PATH,
   ATTR_CODE_FUNCTION_NAME,
@@ -49,7 +49,9 @@ export function locationFromStack(stack: string): Attributes | undefined {
     const frame = /^\s*at (?:(.*?) \()?(?:file:\/\/)?([^()]+?):(\d+)(?::\d+)?\)?$/.exec(line);
     if (!frame) continue;
     const [, name, file, lineNumber] = frame;
-    const path = relative(REPOSITORY, file ?? "");
+    // The runtime's own frames are of a file "native".
+    if (!file || !isAbsolute(file)) continue;
+    const path = relative(REPOSITORY, file);
     if (path.startsWith("..") || path.includes("node_modules") || path.startsWith(LAYER)) continue;
     const location = {
       [ATTR_CODE_FUNCTION_NAME]: functionName(name),

@@ -63,10 +63,12 @@ export function httpServerTelemetry() {
   return new Elysia({ name: "orderflow.telemetry.http-server" })
     .wrap((inner, request) => {
       const handle = inner as unknown as Handle;
-      const path = pathOf(request.url);
+      // Read once: the runtime puts the text together at each look.
+      const { url } = request;
+      const path = pathOf(url);
       return UNTRACED_PATHS.has(path)
         ? (again: Request) => context.with(suppressTracing(ROOT_CONTEXT), handle, undefined, again)
-        : (again: Request) => serve(handle, again, path);
+        : (again: Request) => serve(handle, again, url, path);
     })
     .onTransform({ as: "global" }, ({ route }) => noteRoute(route))
     .onError({ as: "global" }, ({ route }) => noteRoute(route));
@@ -86,27 +88,31 @@ export function isProbe(request: Request): boolean {
   return UNTRACED_PATHS.has(pathOf(request.url));
 }
 
-function serve(handle: Handle, request: Request, path: string): Response | Promise<Response> {
+function serve(
+  handle: Handle,
+  request: Request,
+  url: string,
+  path: string,
+): Response | Promise<Response> {
   const startedMs = performance.now();
   const method = KNOWN_METHODS.has(request.method) ? request.method : "_OTHER";
   const parent = extractFromHttp(ROOT_CONTEXT, request.headers);
   const span = tracer().startSpan(
     method === "_OTHER" ? "HTTP" : method,
-    { kind: SpanKind.SERVER, attributes: requestAttributes(request, method, path) },
+    { kind: SpanKind.SERVER, attributes: requestAttributes(request, method, url, path) },
     parent,
   );
   const current: ServerRequest = { span, method };
-  const active = { [ATTR_HTTP_REQUEST_METHOD]: method, [ATTR_URL_SCHEME]: "http" };
-  httpServerActiveRequests.add(1, active);
+  httpServerActiveRequests.add(1, method);
 
   const finish = (response: Response): Response => {
-    httpServerActiveRequests.add(-1, active);
+    httpServerActiveRequests.add(-1, method);
     endServerSpan(current, response.status, startedMs);
     return response;
   };
   const fail = (error: unknown): never => {
     current.error = error;
-    httpServerActiveRequests.add(-1, active);
+    httpServerActiveRequests.add(-1, method);
     endServerSpan(current, 500, startedMs);
     throw error;
   };
@@ -119,16 +125,21 @@ function serve(handle: Handle, request: Request, path: string): Response | Promi
   }
 }
 
-function requestAttributes(request: Request, method: string, path: string): Attributes {
+function requestAttributes(
+  request: Request,
+  method: string,
+  url: string,
+  path: string,
+): Attributes {
   const attributes: Attributes = {
     [ATTR_HTTP_REQUEST_METHOD]: method,
     [ATTR_URL_PATH]: path,
     [ATTR_URL_SCHEME]: "http",
   };
   if (method === "_OTHER") attributes[ATTR_HTTP_REQUEST_METHOD_ORIGINAL] = request.method;
-  const queryAt = request.url.indexOf("?");
-  if (queryAt >= 0 && queryAt < request.url.length - 1) {
-    attributes[ATTR_URL_QUERY] = redactQuery(request.url.slice(queryAt + 1));
+  const queryAt = url.indexOf("?");
+  if (queryAt >= 0 && queryAt < url.length - 1) {
+    attributes[ATTR_URL_QUERY] = redactQuery(url.slice(queryAt + 1));
   }
   const host = request.headers.get("host");
   if (host) {

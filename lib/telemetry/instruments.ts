@@ -5,6 +5,7 @@
  * nothing. `bindInstruments` connects all of them to a meter provider.
  */
 import type { Attributes, MeterProvider } from "@opentelemetry/api";
+import { ATTR_HTTP_REQUEST_METHOD, ATTR_URL_SCHEME } from "./attributes.ts";
 
 /** Boundaries of request durations in seconds, as the HTTP and messaging conventions give them. */
 const REQUEST_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
@@ -41,15 +42,29 @@ function histogram(name: string, description: string, boundaries: number[]): Rec
   return { record: (value, attributes) => instrument?.record(value, attributes) };
 }
 
-function counter(name: string, description: string, unit: string, upDown = false): Adder {
+function counter(name: string, description: string, unit: string): Adder {
   let instrument: Adder | undefined;
   definitions.push((provider) => {
-    const meter = provider.getMeter("orderflow", "1.0.0");
-    instrument = upDown
-      ? meter.createUpDownCounter(name, { description, unit })
-      : meter.createCounter(name, { description, unit });
+    instrument = provider.getMeter("orderflow", "1.0.0").createCounter(name, { description, unit });
   });
   return { add: (value, attributes) => instrument?.add(value, attributes) };
+}
+
+/**
+ * A number of things at present, by one word of low cardinality. It is counted here and read at each
+ * collection, because the SDK's own up-down counter sorts and prints its attributes at each change.
+ */
+function level(
+  name: string,
+  description: string,
+  unit: string,
+  attributesOf: (word: string) => Attributes,
+): { add(change: 1 | -1, word: string): void } {
+  const levels = new Map<string, number>();
+  observe("createObservableUpDownCounter", name, description, unit, () =>
+    [...levels].map(([word, value]) => [value, attributesOf(word)]),
+  );
+  return { add: (change, word) => void levels.set(word, (levels.get(word) ?? 0) + change) };
 }
 
 /** One observed value; `read` is called at each collection and returns what is known then. */
@@ -88,11 +103,12 @@ export const httpServerRequestDuration = histogram(
   "Duration of HTTP server requests.",
   REQUEST_SECONDS,
 );
-export const httpServerActiveRequests = counter(
+/** By method. */
+export const httpServerActiveRequests = level(
   "http.server.active_requests",
   "Number of active HTTP server requests.",
   "{request}",
-  true,
+  (method) => ({ [ATTR_HTTP_REQUEST_METHOD]: method, [ATTR_URL_SCHEME]: "http" }),
 );
 export const httpClientRequestDuration = histogram(
   "http.client.request.duration",

@@ -21,11 +21,13 @@ const LEVELS = {
 
 const FIELD_DEPTH_MAX = 4;
 const FIELD_CHARS_MAX = 2_000;
+const FIELD_ITEMS_MAX = 100;
 
 // JSON escapes U+0000 to U+001F itself. These are the others that a terminal or a log viewer takes
-// for a line's end or a command: DEL, C1 controls, LINE and PARAGRAPH SEPARATOR.
+// for a line's end or a command: DEL, C1 controls, LINE and PARAGRAPH SEPARATOR, and the marks that
+// make text run from right to left, which show a line otherwise than it is.
 // oxlint-disable-next-line no-control-regex
-const MORE_CONTROLS = /[\u007f-\u009f\u2028\u2029]/g;
+const MORE_CONTROLS = /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 let threshold: number = SeverityNumber.INFO;
 let serviceName = "unknown_service";
@@ -94,7 +96,7 @@ type SafeValue = string | number | boolean | null | SafeValue[] | { [name: strin
 
 function safeObject(fields: object, depth: number): Record<string, SafeValue> {
   const safe: Record<string, SafeValue> = {};
-  for (const [name, value] of Object.entries(fields)) {
+  for (const [name, value] of Object.entries(fields).slice(0, FIELD_ITEMS_MAX)) {
     if (value !== undefined) safe[name] = isSecretName(name) ? REDACTED : safeValue(value, depth);
   }
   return safe;
@@ -106,15 +108,26 @@ function safeValue(value: unknown, depth: number): SafeValue {
   if (value instanceof Error) {
     return { type: errorTypeOf(value), message: safeText(value.message) };
   }
-  if (typeof value === "object" && depth < FIELD_DEPTH_MAX) {
-    if (Array.isArray(value)) return value.slice(0, 100).map((item) => safeValue(item, depth + 1));
-    return safeObject(value, depth + 1);
+  if (Array.isArray(value) && depth < FIELD_DEPTH_MAX) {
+    return value.slice(0, FIELD_ITEMS_MAX).map((item) => safeValue(item, depth + 1));
   }
-  return safeText(String(value));
+  if (isPlainObject(value) && depth < FIELD_DEPTH_MAX) return safeObject(value, depth + 1);
+  if (value instanceof Date) return value.toJSON();
+  // Of bytes, class instances and what lies too deep only the kind: [object Uint8Array].
+  return typeof value === "object"
+    ? Object.prototype.toString.call(value)
+    : safeText(String(value));
+}
+
+function isPlainObject(value: unknown): value is object {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
 
 function safeText(text: string): string {
-  return redactText(text.slice(0, FIELD_CHARS_MAX));
+  // Cut after the redaction: half a URL does not show its password as one any more.
+  return redactText(text.slice(0, 4 * FIELD_CHARS_MAX)).slice(0, FIELD_CHARS_MAX);
 }
 
 function escapeControl(character: string): string {

@@ -6,13 +6,27 @@
  * @see https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/#metric-metadata
  */
 import { PrometheusExporter, PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
-import type { MetricData } from "@opentelemetry/sdk-metrics";
+import {
+  AggregationTemporality,
+  InstrumentType,
+  type MetricData,
+  type MetricReader,
+} from "@opentelemetry/sdk-metrics";
 
 const UNIT_SUFFIX: Record<string, string> = { s: "_seconds", By: "_bytes" };
 
-/** A metric reader to hand to the meter provider, and the text it gives at each scrape. */
-export function createPrometheusReader() {
-  const reader = new PrometheusExporter({ preventServerStart: true });
+/**
+ * A metric reader to hand to the meter provider, and the text it gives at each scrape.
+ *
+ * @param push the reader that pushes the same metrics over OTLP, if there is one. It serves both where
+ *   it counts from the start of the process, as Prometheus does: each reader sorts and prints the
+ *   attributes of each measurement, so a second one would double the cost of metrics.
+ */
+export function createPrometheusReader(push: MetricReader | undefined) {
+  const isCumulative =
+    push?.selectAggregationTemporality(InstrumentType.HISTOGRAM) ===
+    AggregationTemporality.CUMULATIVE;
+  const reader = push && isCumulative ? push : new PrometheusExporter({ preventServerStart: true });
   const serializer = new PrometheusSerializer();
   return {
     reader,

@@ -18,16 +18,21 @@ import {
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-proto";
 import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
-import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { BatchLogRecordProcessor, LoggerProvider } from "@opentelemetry/sdk-logs";
-import { MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
+import {
+  MeterProvider,
+  PeriodicExportingMetricReader,
+  type MetricReader,
+} from "@opentelemetry/sdk-metrics";
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
 import { bindInstruments } from "./instruments.ts";
 import { configureLogger, isLogLevel, logger } from "./logger.ts";
+import { preciseStart } from "./precise-start.ts";
 import { createPrometheusReader } from "./prometheus.ts";
 import { createPropagator } from "./propagation.ts";
 import { createResource } from "./resource.ts";
 import { registerRuntimeMetrics } from "./runtime-metrics.ts";
+import { createSpanExporter } from "./span-exporter.ts";
 
 type Env = Record<string, string | undefined>;
 
@@ -63,23 +68,17 @@ export function startTelemetry(service: { name: string; version: string }, env: 
   }
 
   const resource = createResource(service, env);
-  const prometheus = createPrometheusReader();
   registerRuntimeMetrics();
-  const meterProvider = new MeterProvider({
-    resource,
-    readers: [
-      prometheus.reader,
-      ...(exports(env, "METRICS")
-        ? [
-            new PeriodicExportingMetricReader({
-              exporter: new OTLPMetricExporter(),
-              exportIntervalMillis: positiveInt(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000),
-              exportTimeoutMillis: positiveInt(env, "OTEL_METRIC_EXPORT_TIMEOUT", 30_000),
-            }),
-          ]
-        : []),
-    ],
-  });
+  const push = exports(env, "METRICS")
+    ? new PeriodicExportingMetricReader({
+        exporter: new OTLPMetricExporter(),
+        exportIntervalMillis: positiveInt(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000),
+        exportTimeoutMillis: positiveInt(env, "OTEL_METRIC_EXPORT_TIMEOUT", 30_000),
+      })
+    : undefined;
+  const prometheus = createPrometheusReader(push);
+  const readers = new Set<MetricReader>([prometheus.reader, ...(push ? [push] : [])]);
+  const meterProvider = new MeterProvider({ resource, readers: [...readers] });
   metrics.setGlobalMeterProvider(meterProvider);
   bindInstruments(meterProvider);
 
@@ -93,8 +92,9 @@ export function startTelemetry(service: { name: string; version: string }, env: 
     // The sampler and the span limits come from OTEL_TRACES_SAMPLER and OTEL_SPAN_*.
     spanProcessors: exports(env, "TRACES")
       ? [
+          preciseStart,
           // The limits of queue, batch and waiting come from OTEL_BSP_*.
-          new BatchSpanProcessor(new OTLPTraceExporter(), processorOptions),
+          new BatchSpanProcessor(createSpanExporter(), processorOptions),
         ]
       : [],
   });

@@ -2,14 +2,14 @@
 
 /** Names whose values are never shown, compared without regard to case or separators. */
 const SECRET_NAME =
-  /(^|[^a-z])(pass(word|wd|phrase)?|pwd|secret|token|authorization|cookie|credentials?|api[-_.]?key|private[-_.]?key|signature|sig)($|[^a-z])/i;
+  /passw(or)?d|access[-_.]?key|(^|[^a-z])(pass(phrase)?|pwd|secret|token|authorization|cookie|credentials?|api[-_.]?key|private[-_.]?key|signature|sig)($|[^a-z])/i;
 
-/** `scheme://user:password@` – the userinfo of a URL, wherever it stands in a text. */
-const URL_USERINFO = /([a-z][a-z0-9+.-]*:\/\/)[^/\s"'@]*(?::[^\s"'/]*)?@/gi;
+/** `scheme://user:password@` – a URL's userinfo, wherever it stands in a text; it may hold an `@`. */
+const URL_USERINFO = /(\b[a-z][a-z0-9+.-]*:\/\/)[^/?#\s"']*@/gi;
 
 /** `Authorization: Bearer abc`, `password=abc`: a secret's name followed by its value. */
 const SECRET_ASSIGNMENT =
-  /\b(authorization|password|passwd|pwd|secret|token|api[-_]?key)(["']?\s*[:=]\s*)(?:(?:bearer|basic)\s+)?("[^"]*"|'[^']*'|[^\s,;&"']+)/gi;
+  /(authorization|password|passwd|pwd|secret|token|cookie|api[-_]?key|access[-_]?key)(["']?\s*[:=]\s*)(?:(?:bearer|basic)\s+)?("[^"]*"|'[^']*'|[^\s,;&"']+)/gi;
 
 export const REDACTED = "REDACTED";
 

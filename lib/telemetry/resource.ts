@@ -1,7 +1,6 @@
 /** Who is speaking: the resource that stands on every span, metric and log record. */
 import { defaultResource, emptyResource, resourceFromAttributes } from "@opentelemetry/resources";
 import { diag } from "@opentelemetry/api";
-import { parseKeyPairsIntoRecord } from "@opentelemetry/core";
 import {
   ATTR_DEPLOYMENT_ENVIRONMENT_NAME,
   ATTR_PROCESS_PID,
@@ -41,13 +40,19 @@ export function createResource(
     .merge(name ? resourceFromAttributes({ [ATTR_SERVICE_NAME]: name }) : emptyResource());
 }
 
-/** `key=value,key=value`, values percent-encoded; the specification says to drop all if one is bad. */
+/** `key=value,key=value`, percent-encoded; the specification says to drop all if one is bad. */
 function attributesOf(text: string | undefined): Record<string, string> {
-  if (!text) return {};
+  const pairs = (text ?? "").split(",").filter((pair) => pair.trim() !== "");
   try {
-    return parseKeyPairsIntoRecord(text);
+    return Object.fromEntries(pairs.map(keyAndValue));
   } catch {
     diag.warn("OTEL_RESOURCE_ATTRIBUTES is malformed and was left out");
     return {};
   }
+}
+
+function keyAndValue(pair: string): [key: string, value: string] {
+  const [, key, value] = /^([^=]+)=([^=]*)$/.exec(pair) ?? [];
+  if (key === undefined || value === undefined) throw new Error("not key=value");
+  return [decodeURIComponent(key.trim()), decodeURIComponent(value.trim())];
 }

@@ -29,5 +29,6 @@ export function rememberRouteLocations<App extends Elysia>(app: App): App {
 
 /** The line that registered a route, if it is known. HEAD is answered by the GET route. */
 export function routeLocation(method: string, route: string): Attributes | undefined {
+  if (locations.size === 0) return undefined;
   return locations.get(`${method === "HEAD" ? "GET" : method} ${route}`);
 }

@@ -1,17 +1,32 @@
 /** Spans for steps inside a service, and the one way in which a span is marked as failed. */
-import { SpanStatusCode, trace, type Attributes, type Span } from "@opentelemetry/api";
+import {
+  ProxyTracerProvider,
+  SpanStatusCode,
+  trace,
+  type Attributes,
+  type Span,
+  type Tracer,
+  type TracerProvider,
+} from "@opentelemetry/api";
 import { ATTR_ERROR_TYPE } from "./attributes.ts";
 import { callerLocation } from "./code-location.ts";
 import { redactText } from "./redact.ts";
 
 const DESCRIPTION_CHARS_MAX = 500;
 
+let known: { provider: TracerProvider; tracer: Tracer } | undefined;
+
 /**
- * The tracer of the layer. Fetched anew for each span (a map look-up), so that the provider may be
- * set up before or after a module is loaded.
+ * The tracer of the layer, fetched again whenever another provider is set up: that may be before or
+ * after a module is loaded.
  */
-export function tracer() {
-  return trace.getTracer("orderflow", "1.0.0");
+export function tracer(): Tracer {
+  const proxy = trace.getTracerProvider();
+  const provider = proxy instanceof ProxyTracerProvider ? proxy.getDelegate() : proxy;
+  if (known?.provider !== provider) {
+    known = { provider, tracer: provider.getTracer("orderflow", "1.0.0") };
+  }
+  return known.tracer;
 }
 
 /**
@@ -29,7 +44,7 @@ export function inSpan<T>(
   const location = callerLocation();
   return tracer().startActiveSpan(
     name,
-    { attributes: { ...attributes, ...location } },
+    { attributes: location ? { ...attributes, ...location } : attributes },
     async (span) => {
       try {
         return await work(span);
@@ -62,7 +77,8 @@ export function failSpan(span: Span, errorType: string, error?: unknown): void {
 /** An error's text as spans and logs may show it: without secrets, at most 500 characters. */
 export function errorText(error: unknown): string {
   const message = error instanceof Error ? error.message || error.name : String(error);
-  return redactText(message.slice(0, DESCRIPTION_CHARS_MAX));
+  // Cut after the redaction: half a URL does not show its password as one any more.
+  return redactText(message.slice(0, 4 * DESCRIPTION_CHARS_MAX)).slice(0, DESCRIPTION_CHARS_MAX);
 }
 
 /**

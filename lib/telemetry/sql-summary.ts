@@ -21,7 +21,18 @@ export function summarizeQuery(text: string): string {
   const telling = parts.filter(
     (part, index) => part !== "SELECT" || parts[index + 1]?.includes("."),
   );
-  return (telling.length > 0 ? telling : parts).join(" ").slice(0, SUMMARY_CHARS_MAX) || "SQL";
+  return joinWithin(SUMMARY_CHARS_MAX, telling.length > 0 ? telling : parts) || "SQL";
+}
+
+/** Joins words, and leaves out those at the end that would make it too long; cuts none in two. */
+function joinWithin(charsMax: number, words: string[]): string {
+  let joined = "";
+  for (const word of words) {
+    const longer = joined === "" ? word : `${joined} ${word}`;
+    if (longer.length > charsMax) break;
+    joined = longer;
+  }
+  return joined;
 }
 
 const OPERATION_OR_TABLE =

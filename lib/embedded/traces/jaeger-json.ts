@@ -134,6 +134,8 @@ function referencesOf({ span }: SpanInContext): JaegerReference[] {
     });
   }
   for (const link of span.links ?? []) {
+    // A sender may leave the ids out; such a link leads nowhere.
+    if (!link.traceId || !link.spanId) continue;
     const declared = attribute(link.attributes, "opentracing.ref_type");
     const refType = declared === "child_of" ? "CHILD_OF" : "FOLLOWS_FROM";
     const parent = references[0];

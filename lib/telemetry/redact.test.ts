@@ -1,0 +1,104 @@
+import { describe, expect, test } from "bun:test";
+import { assert, property, stringMatching } from "fast-check";
+import { isSecretName, redactQuery, redactText } from "./redact.ts";
+
+describe("a name says that its value is secret", () => {
+  test.each([
+    "password",
+    "PASSWORD",
+    "dbPassword",
+    "PGPASSWORD",
+    "POSTGRES_PASSWORD",
+    "passwd",
+    "pwd",
+    "pass",
+    "passphrase",
+    "secret",
+    "client_secret",
+    "clientSecret",
+    "token",
+    "accessToken",
+    "x-api-key",
+    "apiKey",
+    "API_KEY",
+    "authorization",
+    "Proxy-Authorization",
+    "cookie",
+    "Set-Cookie",
+    "credentials",
+    "private_key",
+    "privateKey",
+    "secretAccessKey",
+  ])("%s", (name) => expect(isSecretName(name)).toBe(true));
+
+  test.each(["order_id", "customer_id", "passenger", "compass", "tokens", "design", "monkey", ""])(
+    "%p does not",
+    (name) => expect(isSecretName(name)).toBe(false),
+  );
+});
+
+describe("a query string", () => {
+  test.each([
+    // The default list of the HTTP conventions.
+    "X-Amz-Signature",
+    "X-Amz-Credential",
+    "X-Amz-Security-Token",
+    "AWSAccessKeyId",
+    "Signature",
+    "sig",
+    "X-Goog-Signature",
+    // And ours.
+    "access_token",
+    "password",
+    "api_key",
+    "p%61ssword",
+  ])("hides the value of %s and keeps its name", (name) => {
+    expect(redactQuery(`a=1&${name}=hunter2&b=2`)).toBe(`a=1&${name}=REDACTED&b=2`);
+  });
+
+  test.each(["limit=50&cursor=abc", "a&b=", "", "&&", "=x", "a=b=c", "%ZZ=1"])(
+    "leaves %p as it is",
+    (query) => expect(redactQuery(query)).toBe(query),
+  );
+
+  test("hides a value that holds an equals sign", () => {
+    expect(redactQuery("token=a=b")).toBe("token=REDACTED");
+  });
+});
+
+describe("a text", () => {
+  test.each([
+    [
+      "connect postgres://orderflow:hunter2@db:5432/orderflow failed",
+      "connect postgres://REDACTED:REDACTED@db:5432/orderflow failed",
+    ],
+    ["postgres://me@db/x", "postgres://REDACTED:REDACTED@db/x"],
+    ["postgres://u:p@ss@db/x", "postgres://REDACTED:REDACTED@db/x"],
+    ["a://u:p@h,b://v:q@i", "a://REDACTED:REDACTED@h,b://REDACTED:REDACTED@i"],
+    ["Authorization: Bearer abc.def", "Authorization: REDACTED"],
+    ["authorization: Basic dTpw", "authorization: REDACTED"],
+    ['{"password":"hunter2","a":1}', '{"password":REDACTED,"a":1}'],
+    ["password=hunter2;host=db", "password=REDACTED;host=db"],
+    ["client_secret=hunter2&a=1", "client_secret=REDACTED&a=1"],
+    ["POSTGRES_PASSWORD=hunter2", "POSTGRES_PASSWORD=REDACTED"],
+    ["token: 'a b'", "token: REDACTED"],
+  ])("%s", (text, shown) => expect(redactText(text)).toBe(shown));
+
+  test.each([
+    "order 7 is confirmed",
+    "see http://example.com/a@b",
+    "mail to a@example.com",
+    "the password is wrong",
+    "http://127.0.0.1:8080/orders?limit=3",
+  ])("%s: nothing to hide", (text) => expect(redactText(text)).toBe(text));
+
+  test("never shows a URL's password, whatever it is made of", () => {
+    const word = stringMatching(/^[A-Za-z0-9._~!$&()*+,;=:@%-]{1,30}$/);
+    assert(
+      property(word, word, (user, password) => {
+        const shown = redactText(`open postgres://${user}:${password}@db:5432/name now`);
+        expect(shown).toBe("open postgres://REDACTED:REDACTED@db:5432/name now");
+      }),
+    );
+  });
+});

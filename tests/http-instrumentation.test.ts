@@ -1,0 +1,83 @@
+/** An order is one trace, whichever instrumentation traces the requests in. */
+import { expect, test } from "bun:test";
+import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
+import { startServices } from "#lib/embedded/services.ts";
+import { startTraceStore } from "#lib/embedded/traces/index.ts";
+import { createDatabase } from "./support/conventions/flows.ts";
+import { recordedSpans, type RecordedSpan } from "./support/conventions/recorded.ts";
+import { stack } from "./support/stack.ts";
+import { until } from "./support/until.ts";
+
+const TEST_TIMEOUT_MS = 120_000;
+const CALLER = "00f067aa0ba902b7";
+
+test.each([
+  ["manual", "orderflow"],
+  ["elysia", "Elysia"],
+])(
+  "HTTP_INSTRUMENTATION=%s: all five services are in the trace, every span below its parent",
+  async (mode, scope) => {
+    await using cleanUp = new AsyncDisposableStack();
+    const database = await createDatabase(await stack());
+    cleanUp.defer(() => database.drop());
+    const broker = await startKafkaBroker();
+    cleanUp.defer(() => broker.stop());
+    const store = await startTraceStore({ otlpPort: 0, queryPort: 0 });
+    cleanUp.defer(() => store.stop());
+    const services = await startServices({
+      postgresUrl: database.postgresUrl,
+      kafkaBrokers: broker.brokers,
+      env: {
+        HTTP_INSTRUMENTATION: mode,
+        OTEL_EXPORTER_OTLP_ENDPOINT: store.otlpUrl,
+        OTEL_BSP_SCHEDULE_DELAY: "50",
+        EMAIL_DELAY_MS: "0-0",
+      },
+    });
+    cleanUp.defer(() => services.stop());
+
+    const traceId = crypto.randomUUID().replaceAll("-", "");
+    const response = await fetch(`${services.urls.gateway}/orders`, {
+      method: "POST",
+      headers: { traceparent: `00-${traceId}-${CALLER}-01` },
+      body: JSON.stringify({
+        customer_id: "both-modes",
+        items: [{ item_id: "ITEM-001", quantity: 1, price: 100 }],
+      }),
+    });
+    expect(response.status).toBe(201);
+
+    const spans = await until("the whole trace has arrived", () => {
+      const trace = store.trace(traceId);
+      const found = trace ? recordedSpans(trace) : [];
+      return found.some(({ name }) => name === "POST /send") && isConnected(found) && found;
+    });
+    expect([...new Set(spans.map(({ service }) => service))].sort()).toEqual([
+      "email",
+      "gateway",
+      "inventory",
+      "orders",
+      "worker",
+    ]);
+    const servers = spans.filter(({ kind }) => kind === "SERVER");
+    expect(servers.map(({ name }) => name).sort()).toEqual([
+      "PATCH /orders/:id/status",
+      "POST /orders",
+      "POST /orders",
+      "POST /send",
+      "POST /stock/:itemId/reserve",
+    ]);
+    const scopes = store
+      .trace(traceId)
+      ?.resourceSpans.flatMap(({ scopeSpans = [] }) => scopeSpans)
+      .filter(({ spans: own = [] }) => own.some(({ kind }) => kind === 2))
+      .map((one) => one.scope?.name);
+    expect(new Set(scopes)).toEqual(new Set([scope]));
+  },
+  TEST_TIMEOUT_MS,
+);
+
+function isConnected(spans: readonly RecordedSpan[]): boolean {
+  const ids = new Set(spans.map(({ spanId }) => spanId));
+  return spans.every(({ parentSpanId }) => parentSpanId === CALLER || ids.has(parentSpanId));
+}
