@@ -1,0 +1,90 @@
+/**
+ * The program that holds the shared stack: PostgreSQL, the broker and the five services.
+ *
+ * A process of its own, and not a child that `bun test` knows of: bun ends a test file's children
+ * when a test of it runs into its time limit, and runs no exit hooks at the end of a run. This one
+ * holds a connection to the test run, and ends when that ends, however it did.
+ *
+ * Over the connection it sends one line: the stack's addresses as JSON, or `{"error": "…"}`.
+ */
+import { SQL } from "bun";
+import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
+import { startPostgres } from "#lib/embedded/postgres.ts";
+import { SERVICE_NAMES, startServices, type RunningServices } from "#lib/embedded/services.ts";
+import { migrateUp } from "#lib/migrate/index.ts";
+import type { StackAddresses } from "./stack.ts";
+
+/** What to stop at the end: the services, then what they need. */
+let services: RunningServices | undefined;
+const infrastructure: (() => Promise<void>)[] = [];
+
+const testRun = await connectToTestRun(Number(process.env["TEST_RUN_PORT"]));
+try {
+  const addresses = await startAll(process.env["TEST_OTLP_URL"] ?? "");
+  testRun.socket.write(`${JSON.stringify(addresses)}\n`);
+  await testRun.ended;
+} catch (error) {
+  testRun.socket.write(`${JSON.stringify({ error: (error as Error).message })}\n`);
+}
+await services?.stop();
+await Promise.all(infrastructure.map((stop) => stop().catch(console.error)));
+process.exit();
+
+async function startAll(otlpUrl: string): Promise<StackAddresses> {
+  const [postgresUrl, brokers] = await Promise.all([database(), broker()]);
+  await migrateUp({ postgresUrl });
+  services = await startServices({
+    postgresUrl,
+    kafkaBrokers: brokers,
+    env: {
+      OTEL_EXPORTER_OTLP_ENDPOINT: otlpUrl,
+      OTEL_BSP_SCHEDULE_DELAY: "50",
+      OTEL_METRIC_EXPORT_INTERVAL: "1000",
+      OTEL_METRIC_EXPORT_TIMEOUT: "1000",
+      ORDERFLOW_CODE_LOCATION: "on",
+      LOG_LEVEL: "info",
+      EMAIL_DELAY_MS: "5-20",
+    },
+  });
+  const { urls, pid } = services;
+  const pids = Object.fromEntries(SERVICE_NAMES.map((name) => [name, pid(name)]));
+  return { postgresUrl, brokers, services: urls, pids: pids as StackAddresses["pids"] };
+}
+
+/** An empty database: on the embedded server, or a throwaway one on the server of POSTGRES_URL. */
+async function database(): Promise<string> {
+  const given = process.env["POSTGRES_URL"];
+  if (!given) {
+    const server = await startPostgres();
+    infrastructure.push(() => server.stop());
+    return server.url;
+  }
+  const name = `orderflow_test_${crypto.randomUUID().replaceAll("-", "")}`;
+  const admin = new SQL(given, { max: 1 });
+  await admin.unsafe(`CREATE DATABASE ${name}`);
+  infrastructure.push(async () => {
+    await admin.unsafe(`DROP DATABASE ${name} WITH (FORCE)`);
+    await admin.close();
+  });
+  const url = new URL(given);
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
+async function broker(): Promise<string> {
+  const given = process.env["KAFKA_BROKERS"];
+  if (given) return given;
+  const embedded = await startKafkaBroker();
+  infrastructure.push(() => embedded.stop());
+  return embedded.brokers;
+}
+
+async function connectToTestRun(port: number) {
+  const { promise: ended, resolve: close } = Promise.withResolvers<void>();
+  const socket = await Bun.connect({
+    hostname: "127.0.0.1",
+    port,
+    socket: { data() {}, close: () => close() },
+  });
+  return { socket, ended };
+}
