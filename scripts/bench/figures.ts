@@ -1,0 +1,57 @@
+// Figures for a reader: middle and spread of repeated measurements, and a table.
+
+/** Repeated measurements of one thing. */
+export interface Spread {
+  min: number;
+  median: number;
+  max: number;
+}
+
+/** @param values at least one */
+export function spreadOf(values: readonly number[]): Spread {
+  const sorted = values.toSorted((a, b) => a - b);
+  return {
+    min: sorted[0] ?? Number.NaN,
+    median: percentile(sorted, 50),
+    max: sorted.at(-1) ?? Number.NaN,
+  };
+}
+
+/** The value that `percent` of the values do not exceed. @param sorted ascending */
+export function percentile(sorted: readonly number[], percent: number): number {
+  const index = Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100));
+  return sorted[Math.max(0, index)] ?? Number.NaN;
+}
+
+/** `median (min to max)`. @param show how one number is written */
+export function showSpread({ min, median, max }: Spread, show: (value: number) => string): string {
+  return `${show(median)} (${show(min)} to ${show(max)})`;
+}
+
+/** A whole number with separators. */
+export function whole(value: number): string {
+  return Math.round(value).toLocaleString("en");
+}
+
+/** A share of 1 as whole percent. */
+export function percent(share: number): string {
+  return `${(share * 100).toFixed(0)} %`;
+}
+
+/** A Markdown table with aligned columns; the first column is text, the others are numbers. */
+export function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]) {
+  const widths = header.map((cell, column) =>
+    Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  const line = (cells: readonly string[]) =>
+    `| ${widths
+      .map((width, column) => {
+        const cell = cells[column] ?? "";
+        return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+      })
+      .join(" | ")} |`;
+  const rule = widths.map((width, column) =>
+    column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`,
+  );
+  return [line(header), line(rule), ...rows.map(line)].join("\n");
+}

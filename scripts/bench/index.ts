@@ -1,0 +1,19 @@
+// The benchmarks: bun run bench overhead | flow. What they measure is told in docs/benchmarks.md.
+import { benchFlow } from "./flow.ts";
+import { benchOverhead } from "./overhead.ts";
+
+const USAGE = `usage: bun run bench overhead [--rounds N] [--seconds N] [--only NAME,NAME]
+       bun run bench flow [--rounds N] [--seconds N] [--large]`;
+
+const [name, ...rest] = process.argv.slice(2);
+try {
+  if (name === "overhead") await benchOverhead(rest);
+  else if (name === "flow") await benchFlow(rest);
+  else {
+    console.error(USAGE);
+    process.exitCode = 2;
+  }
+} catch (error) {
+  console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,61 @@
+/** Kafka as a victim: Apache Kafka is killed; the embedded broker, which keeps all in memory, only frozen. */
+import { startApacheKafka } from "../../tests/support/apache-kafka.ts";
+import { createChild } from "./child.ts";
+import { freePort, isListening } from "./ports.ts";
+import { until } from "./until.ts";
+
+export interface ChaosKafka {
+  /** What it is, for the report. */
+  readonly kind: string;
+  /** How it is brought down. */
+  readonly means: "kill -9" | "SIGSTOP";
+  /** As in KAFKA_BROKERS. */
+  readonly brokers: string;
+  kill(): Promise<void>;
+  /** Resolves when it answers again. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const STARTED_WITHIN_MS = 15_000;
+
+/**
+ * @param libsDir Apache Kafka's jars; without them the embedded broker runs
+ * @param folder for the broker's log
+ */
+export async function startChaosKafka(
+  libsDir: string | undefined,
+  folder: string,
+  onUnexpectedEnd: (what: string) => void,
+): Promise<ChaosKafka> {
+  if (libsDir) {
+    const { brokers, kill, restart, stop } = await startApacheKafka({ libsDir });
+    return {
+      kind: "Apache Kafka",
+      means: "kill -9",
+      brokers: brokers.join(","),
+      kill,
+      // On a busy machine a start may take longer than the starter waits.
+      restart: () => restart().catch(restart),
+      stop,
+    };
+  }
+  const port = freePort();
+  const child = createChild({
+    name: "kafka",
+    args: () => ["scripts/chaos/programs/broker.ts", String(port)],
+    env: {},
+    folder,
+    onUnexpectedEnd,
+  });
+  child.start();
+  await until("the embedded broker listens", () => isListening(port), STARTED_WITHIN_MS);
+  return {
+    kind: "the embedded broker",
+    means: "SIGSTOP",
+    brokers: `127.0.0.1:${port}`,
+    kill: async () => child.freeze(),
+    restart: async () => child.thaw(),
+    stop: () => child.kill(),
+  };
+}

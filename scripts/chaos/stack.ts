@@ -1,0 +1,258 @@
+/** Everything a chaos run needs, each part a process that can be killed and started again on its port. */
+import { join } from "node:path";
+import { migrateUp } from "#lib/migrate/index.ts";
+import { createChild, type Child } from "./child.ts";
+import { startChaosKafka } from "./kafka.ts";
+import { freePort, isListening } from "./ports.ts";
+import { startKillablePostgres } from "./postgres.ts";
+import { until } from "./until.ts";
+
+export const SERVICES = ["gateway", "orders", "inventory", "worker", "email"] as const;
+export type ServiceName = (typeof SERVICES)[number];
+export const VICTIMS = [...SERVICES, "kafka", "postgres", "traces"] as const;
+export type VictimName = (typeof VICTIMS)[number];
+
+export interface Victim {
+  readonly name: VictimName;
+  readonly means: "kill -9" | "SIGSTOP";
+  kill(): Promise<void>;
+  /**
+   * @returns when the 20 s begin in which all services must be ready, in milliseconds since 1970: for a
+   *   service its start, for what services need the moment it answers
+   */
+  restart(): Promise<number>;
+}
+
+export interface ChaosStack {
+  readonly gatewayUrl: string;
+  readonly postgresUrl: string;
+  readonly brokers: string;
+  readonly kafkaKind: string;
+  readonly victims: ReadonlyMap<VictimName, Victim>;
+  /** Which service listens on which port. */
+  readonly serviceAtPort: ReadonlyMap<number, ServiceName>;
+  /** The mail service's log, one file a life. */
+  readonly mailLogs: readonly string[];
+  /** What the trace receiver was sent, one file a life. */
+  readonly spanFiles: readonly string[];
+  /** Processes that ended though nobody had ended them. */
+  readonly unexpectedEnds: readonly string[];
+  /** @returns the services that are not ready, each with the reason */
+  notReady(): Promise<string[]>;
+  /** Starts two more workers; resolves when they are ready. */
+  addWorkers(): Promise<void>;
+  /** Ends the added workers with SIGTERM. */
+  removeWorkers(): Promise<ServiceEnd[]>;
+  /** Ends all services with SIGTERM, callers first. */
+  stopServices(): Promise<ServiceEnd[]>;
+  /** Stops everything that still runs and removes the data; the logs stay. */
+  stop(): Promise<void>;
+}
+
+/** How a service took its SIGTERM. */
+export interface ServiceEnd {
+  readonly name: string;
+  readonly exitCode: number | null;
+  readonly durationMs: number;
+}
+
+const READY_WITHIN_MS = 60_000;
+const LISTENING_WITHIN_MS = 15_000;
+const PROBE_TIMEOUT_MS = 3_000;
+
+/**
+ * Starts everything and waits until all services are ready.
+ * @param folder for logs and spans
+ * @param apacheKafkaLibs Apache Kafka's jars, see kafka.ts
+ */
+export async function startStack(
+  folder: string,
+  apacheKafkaLibs: string | undefined,
+): Promise<ChaosStack> {
+  const unexpectedEnds: string[] = [];
+  const onUnexpectedEnd = (what: string) => void unexpectedEnds.push(what);
+  const undo: (() => Promise<unknown>)[] = [];
+  const stop = async () => {
+    for (const run of undo.splice(0).toReversed()) await run();
+  };
+  try {
+    const [postgres, kafka] = await startBoth(folder, apacheKafkaLibs, onUnexpectedEnd, undo);
+    await migrateUp({ postgresUrl: postgres.url });
+
+    const tracesPort = freePort();
+    const spanFileOf = (life: number) => join(folder, `spans-${life}.jsonl`);
+    const traces = createChild({
+      name: "traces",
+      args: (life) => [
+        "scripts/chaos/programs/trace-receiver.ts",
+        String(tracesPort),
+        spanFileOf(life),
+      ],
+      env: {},
+      folder,
+      onUnexpectedEnd,
+    });
+    const startTraces = async () => {
+      traces.start();
+      await until("the trace receiver listens", () => isListening(tracesPort), LISTENING_WITHIN_MS);
+    };
+    undo.push(() => traces.kill());
+    await startTraces();
+
+    const ports = portsOf([...SERVICES, "worker-2", "worker-3"]);
+    const urlOf = (name: string) => `http://127.0.0.1:${ports.get(name)}`;
+    const env = {
+      POSTGRES_URL: postgres.url,
+      KAFKA_BROKERS: kafka.brokers,
+      ORDERS_SERVICE_URL: urlOf("orders"),
+      INVENTORY_SERVICE_URL: urlOf("inventory"),
+      EMAIL_SERVICE_URL: urlOf("email"),
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${tracesPort}`,
+      OTEL_METRICS_EXPORTER: "none",
+      // The less waits to be exported, the less a kill takes along.
+      OTEL_BSP_SCHEDULE_DELAY: "100",
+      // Slow mail keeps some orders in the worker's hands at any moment, so that each kill hits some.
+      EMAIL_DELAY_MS: "100-2000",
+    };
+    const service = (name: string, program: ServiceName): Child => {
+      const child = createChild({
+        name,
+        args: () => ["run", `services/${program}/index.ts`],
+        env: { ...env, PORT: String(ports.get(name)) },
+        folder,
+        onUnexpectedEnd,
+      });
+      undo.push(() => child.kill());
+      return child;
+    };
+    const services = new Map<ServiceName, Child>();
+    for (const name of SERVICES) services.set(name, service(name, name));
+    const addedWorkers = [service("worker-2", "worker"), service("worker-3", "worker")];
+    const running = new Set<string>(SERVICES);
+
+    const notReady = async () => {
+      const all = await Promise.all([...running].map((name) => whyNotReady(name, urlOf(name))));
+      return all.filter((reason) => reason !== undefined);
+    };
+    const allReady = async () => {
+      let waitingFor: string[] = [];
+      await until(
+        "all services are ready",
+        async () => (waitingFor = await notReady()).length === 0,
+        READY_WITHIN_MS,
+      ).catch((cause: unknown) => {
+        throw new Error(`not ready: ${waitingFor.join("; ")}`, { cause });
+      });
+    };
+    for (const child of services.values()) child.start();
+    await allReady();
+
+    const victims = new Map<VictimName, Victim>();
+    for (const [name, child] of services) {
+      victims.set(name, {
+        name,
+        means: "kill -9",
+        kill: () => child.kill(),
+        restart: async () => {
+          child.start();
+          return Date.now();
+        },
+      });
+    }
+    const backing = (
+      name: VictimName,
+      means: Victim["means"],
+      kill: () => Promise<void>,
+      restart: () => Promise<void>,
+    ) => victims.set(name, { name, means, kill, restart: () => restart().then(Date.now) });
+    backing("kafka", kafka.means, kafka.kill, kafka.restart);
+    backing("postgres", "kill -9", postgres.kill, postgres.restart);
+    backing("traces", "kill -9", traces.kill, startTraces);
+
+    return {
+      gatewayUrl: urlOf("gateway"),
+      postgresUrl: postgres.url,
+      brokers: kafka.brokers,
+      kafkaKind: kafka.kind,
+      victims,
+      serviceAtPort: new Map(SERVICES.map((name) => [ports.get(name) ?? 0, name])),
+      get mailLogs() {
+        return services.get("email")?.logFiles ?? [];
+      },
+      get spanFiles() {
+        return traces.logFiles.map((_, index) => spanFileOf(index + 1));
+      },
+      unexpectedEnds,
+      notReady,
+      async addWorkers() {
+        for (const worker of addedWorkers) {
+          worker.start();
+          running.add(worker.name);
+        }
+        await allReady();
+      },
+      async removeWorkers() {
+        for (const { name } of addedWorkers) running.delete(name);
+        return await Promise.all(addedWorkers.map(endOf));
+      },
+      async stopServices() {
+        const all = [...services.values()];
+        const callers = await Promise.all(all.filter(isCaller).map(endOf));
+        const others = await Promise.all(all.filter((child) => !isCaller(child)).map(endOf));
+        return [...callers, ...others];
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Side by side; what has started is undone where the other fails. */
+async function startBoth(
+  folder: string,
+  apacheKafkaLibs: string | undefined,
+  onUnexpectedEnd: (what: string) => void,
+  undo: (() => Promise<unknown>)[],
+) {
+  const starting = [
+    startKillablePostgres(),
+    startChaosKafka(apacheKafkaLibs, folder, onUnexpectedEnd),
+  ] as const;
+  for (const result of await Promise.allSettled(starting)) {
+    if (result.status === "fulfilled") undo.push(result.value.stop);
+  }
+  return await Promise.all(starting);
+}
+
+function portsOf(names: readonly string[]): Map<string, number> {
+  const ports = new Map<string, number>();
+  for (const name of names) {
+    let port: number;
+    do port = freePort();
+    while ([...ports.values()].includes(port));
+    ports.set(name, port);
+  }
+  return ports;
+}
+
+async function whyNotReady(name: string, url: string): Promise<string | undefined> {
+  try {
+    const response = await fetch(`${url}/readyz`, {
+      signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
+    });
+    const body = await response.text();
+    return response.status === 200 ? undefined : `${name} ${body}`;
+  } catch (error) {
+    return `${name} ${String(error)}`;
+  }
+}
+
+async function endOf(child: Child): Promise<ServiceEnd> {
+  return { name: child.name, ...(await child.terminate()) };
+}
+
+function isCaller({ name }: Child): boolean {
+  return name === "gateway" || name === "worker";
+}
