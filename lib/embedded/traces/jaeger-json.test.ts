@@ -142,6 +142,11 @@ describe("the translation to Jaeger's JSON", () => {
     ]);
   });
 
+  test("cuts a duration to microseconds, not its two ends", () => {
+    const times = { startTimeUnixNano: "1000900", endTimeUnixNano: "1003100" };
+    expect(translate(times)).toMatchObject({ startTime: 1_000, duration: 2 });
+  });
+
   test("leaves the flags out, as Jaeger does for OTLP spans, and passes the trace state on", () => {
     expect(translate({ flags: 0x301 })).not.toHaveProperty("flags");
     expect(translate({ traceState: "a=1" }).tags).toEqual([

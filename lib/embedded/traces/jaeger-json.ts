@@ -104,19 +104,24 @@ function toProcess(resource: Resource): JaegerProcess {
 
 function toJaegerSpan(context: SpanInContext, processID: string): JaegerSpan {
   const { span } = context;
-  const startTime = microsOf(span.startTimeUnixNano);
   return {
     traceID: toJaegerTraceId(span.traceId),
     spanID: span.spanId,
     operationName: span.name ?? "",
     references: referencesOf(context),
-    startTime,
-    duration: Math.max(0, microsOf(span.endTimeUnixNano) - startTime),
+    startTime: microsOf(span.startTimeUnixNano),
+    duration: durationUs(span),
     tags: spanTags(context),
     logs: (span.events ?? []).map(toLog),
     processID,
     warnings: null,
   };
+}
+
+/** Jaeger cuts the difference to microseconds, not each end of it. */
+function durationUs({ startTimeUnixNano, endTimeUnixNano }: SpanInContext["span"]): number {
+  const nanos = BigInt(endTimeUnixNano ?? 0) - BigInt(startTimeUnixNano ?? 0);
+  return nanos > 0n ? Number(nanos / 1000n) : 0;
 }
 
 /** Jaeger writes 64-bit trace ids without their leading zeros. */
