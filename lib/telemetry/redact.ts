@@ -4,8 +4,11 @@
 const SECRET_NAME =
   /passw(or)?d|access[-_.]?key|(^|[^a-z])(pass(phrase)?|pwd|secret|token|authorization|cookie|credentials?|api[-_.]?key|private[-_.]?key|signature|sig)($|[^a-z])/i;
 
-/** `scheme://user:password@` – a URL's userinfo, wherever it stands in a text; it may hold an `@`. */
-const URL_USERINFO = /(\b[a-z][a-z0-9+.-]*:\/\/)[^/?#\s"']*@/gi;
+/**
+ * `scheme://user:password@` – a URL's userinfo, wherever it stands in a text; it may hold an `@`. The
+ * bound on the scheme keeps the search linear.
+ */
+const URL_USERINFO = /(\b[a-z][a-z0-9+.-]{0,30}:\/\/)[^/?#\s"']*@/gi;
 
 /** `Authorization: Bearer abc`, `password=abc`: a secret's name followed by its value. */
 const SECRET_ASSIGNMENT =

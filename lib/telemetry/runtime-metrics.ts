@@ -33,9 +33,6 @@ export function registerRuntimeMetrics(): void {
   gauge("orderflow.runtime.heap.used", "Live bytes on the JavaScript heap.", "By", () => {
     return process.memoryUsage().heapUsed;
   });
-  gauge("orderflow.runtime.heap.capacity", "Bytes the JavaScript heap holds.", "By", () => {
-    return process.memoryUsage().heapTotal;
-  });
 
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();

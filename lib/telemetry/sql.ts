@@ -24,6 +24,7 @@ import { errorTypeOf, failSpan, tracer } from "./span.ts";
 import { summarizeQuery } from "./sql-summary.ts";
 
 const POSTGRES_PORT = 5432;
+const TEXTS_MAX = 200;
 
 /** What can run a statement: a pool, or the one connection of a transaction. */
 type Connection = Pick<SQL, "unsafe">;
@@ -63,18 +64,18 @@ export interface TracedSql extends Queryable {
  * @param url the URL it was made with; host, port and database name of it go on the spans
  */
 export function traceSql(pool: SQL, url: string): TracedSql {
-  const target = targetAttributes(url);
+  const statements = new Statements(targetAttributes(url));
   return {
-    ...queryable(pool, target),
+    ...queryable(pool, statements),
     async transaction<T>(work: (connection: Queryable) => Promise<T>): Promise<T> {
       const location = callerLocation();
       const connection = await pool.reserve();
       const control = (text: string) =>
-        runTraced(connection, statementOf(text, target), [], location);
+        runTraced(connection, statements.ofText(text), [], location);
       try {
         await control("BEGIN");
         try {
-          const result = await work(queryable(connection, target));
+          const result = await work(queryable(connection, statements));
           await control("COMMIT");
           return result;
         } catch (error) {
@@ -90,18 +91,13 @@ export function traceSql(pool: SQL, url: string): TracedSql {
   };
 }
 
-function queryable(connection: Connection, target: Attributes): Queryable {
+function queryable(connection: Connection, statements: Statements): Queryable {
   return {
     query<Row>(strings: TemplateStringsArray, ...values: unknown[]) {
-      return runTraced<Row>(
-        connection,
-        statementOfTemplate(strings, target),
-        values,
-        callerLocation(),
-      );
+      return runTraced<Row>(connection, statements.ofTemplate(strings), values, callerLocation());
     },
     run<Row>(text: string, values: readonly unknown[]) {
-      return runTraced<Row>(connection, statementOf(text, target), values, callerLocation());
+      return runTraced<Row>(connection, statements.ofText(text), values, callerLocation());
     },
   };
 }
@@ -144,27 +140,45 @@ function failureAttributes(error: unknown): Attributes {
   return { [ATTR_ERROR_TYPE]: typeof code === "string" ? code : errorTypeOf(error) };
 }
 
-// A tagged template hands over the same `strings` at each call from one place in the source, so text
-// and summary are put together once for each statement and database of the program.
-const templates = new WeakMap<Attributes, WeakMap<TemplateStringsArray, Statement>>();
+/**
+ * The statements of one database. A program has few of them, so text, summary and attributes are put
+ * together once for each; of texts made at run time only so many are kept.
+ */
+class Statements {
+  readonly #target: Attributes;
+  // A tagged template hands over the same `strings` at each call from one place in the source.
+  readonly #templates = new WeakMap<TemplateStringsArray, Statement>();
+  readonly #texts = new Map<string, Statement>();
 
-function statementOfTemplate(strings: TemplateStringsArray, target: Attributes): Statement {
-  const statements = templates.get(target) ?? new WeakMap<TemplateStringsArray, Statement>();
-  templates.set(target, statements);
-  let statement = statements.get(strings);
-  if (!statement) {
-    const text = strings.reduce((before, after, index) => `${before}$${index}${after}`);
-    statement = statementOf(text.trim(), target);
-    statements.set(strings, statement);
+  constructor(target: Attributes) {
+    this.#target = target;
   }
-  return statement;
-}
 
-function statementOf(text: string, target: Attributes): Statement {
-  const summary = summarizeQuery(text);
-  const metricAttributes = { ...target, [ATTR_DB_QUERY_SUMMARY]: summary };
-  const spanAttributes = { ...metricAttributes, [ATTR_DB_QUERY_TEXT]: text };
-  return { text, summary, spanAttributes, metricAttributes };
+  ofTemplate(strings: TemplateStringsArray): Statement {
+    let statement = this.#templates.get(strings);
+    if (!statement) {
+      const text = strings.reduce((before, after, index) => `${before}$${index}${after}`);
+      statement = this.#create(text.trim());
+      this.#templates.set(strings, statement);
+    }
+    return statement;
+  }
+
+  ofText(text: string): Statement {
+    let statement = this.#texts.get(text);
+    if (!statement) {
+      statement = this.#create(text);
+      if (this.#texts.size < TEXTS_MAX) this.#texts.set(text, statement);
+    }
+    return statement;
+  }
+
+  #create(text: string): Statement {
+    const summary = summarizeQuery(text);
+    const metricAttributes = { ...this.#target, [ATTR_DB_QUERY_SUMMARY]: summary };
+    const spanAttributes = { ...metricAttributes, [ATTR_DB_QUERY_TEXT]: text };
+    return { text, summary, spanAttributes, metricAttributes };
+  }
 }
 
 function targetAttributes(url: string): Attributes {

@@ -266,12 +266,6 @@ export const METRIC_TYPES: Readonly<Record<string, MetricType>> = {
     about: "Live bytes on JavaScriptCore's heap.",
     attributes: {},
   },
-  "orderflow.runtime.heap.capacity": {
-    instrument: "Gauge",
-    unit: "By",
-    about: "Bytes that the heap holds.",
-    attributes: {},
-  },
   "orderflow.runtime.eventloop.delay.p50": {
     instrument: "Gauge",
     unit: "s",

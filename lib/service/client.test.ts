@@ -1,0 +1,89 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { createServiceClient, errorInBody, pathSegment, probeHealth } from "./client.ts";
+import { BadGatewayError, GatewayTimeoutError } from "./errors.ts";
+
+const cleanUps: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0)) await cleanUp();
+});
+
+function serve(answer: (request: Request) => Response | Promise<Response>): string {
+  const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: answer });
+  cleanUps.push(() => server.stop(true));
+  return `http://127.0.0.1:${server.port}`;
+}
+
+describe("a call to another service", () => {
+  test("sends JSON and returns the answer, whatever its status", async () => {
+    const url = serve(async (request) =>
+      Response.json(
+        { type: request.headers.get("content-type"), body: await request.json() },
+        { status: 409 },
+      ),
+    );
+    const answer = await createServiceClient("stock", url).call("POST", "/x", { body: { a: 1 } });
+    expect(answer.status).toBe(409);
+    expect(JSON.parse(answer.body)).toEqual({ type: "application/json", body: { a: 1 } });
+  });
+
+  test("to nobody is a BadGatewayError that names the service and keeps the cause", async () => {
+    const url = serve(() => new Response());
+    await cleanUps.pop()?.();
+    const error = await createServiceClient("stock", url)
+      .call("GET", "/")
+      .catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(BadGatewayError);
+    expect((error as Error).message).toBe("the stock service cannot be reached");
+    expect((error as Error).cause).toBeInstanceOf(Error);
+  });
+
+  test("that is not answered in time is a GatewayTimeoutError", async () => {
+    const url = serve(() => new Promise<Response>(() => {}));
+    const error = await createServiceClient("stock", url)
+      .call("GET", "/", { timeoutMs: 30 })
+      .catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(GatewayTimeoutError);
+    expect((error as Error).message).toBe("the stock service did not answer in time");
+  });
+});
+
+describe("whether a service is well", () => {
+  test("is asked at its /healthz", async () => {
+    const paths: string[] = [];
+    const url = serve((request) => {
+      paths.push(new URL(request.url).pathname);
+      return new Response("ok");
+    });
+    await probeHealth("stock", url);
+    expect(paths).toEqual(["/healthz"]);
+  });
+
+  test.each([
+    ["answers 500", () => new Response(null, { status: 500 }), /answers 500/],
+    ["does not answer", () => new Promise<Response>(() => {}), /cannot be reached/],
+  ])("fails with the reason where it %s", async (_, answer, reason) => {
+    const error = await probeHealth("stock", serve(answer), 50).catch((thrown: Error) => thrown);
+    expect((error as Error).message).toMatch(reason);
+    expect((error as Error).message).toContain("stock");
+  });
+});
+
+test("a text becomes one segment of a path and can be read back, dots cannot climb", () => {
+  for (const text of ["a/b", "a%2Fb", "ü😀 ?#", "...", "a.b"]) {
+    const { pathname } = new URL(`http://host/stock/${pathSegment(text)}/reserve`);
+    expect(pathname.split("/")).toHaveLength(4);
+    expect(decodeURIComponent(pathname.split("/")[2] ?? "")).toBe(text);
+  }
+  for (const text of [".", ".."]) {
+    const { pathname } = new URL(`http://host/stock/${pathSegment(text)}`);
+    expect(pathname).toStartWith("/stock/");
+    expect(pathname.split("/")).toHaveLength(3);
+  }
+});
+
+test("an error's text is found in the house's form only", () => {
+  expect(errorInBody(404, '{"error":"no such item"}')).toBe("no such item");
+  for (const body of ["", "<html>", "null", "[]", '{"error":5}', '"error"']) {
+    expect(errorInBody(500, body), body).toBeUndefined();
+  }
+});

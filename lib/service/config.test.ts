@@ -1,0 +1,150 @@
+import { describe, expect, test } from "bun:test";
+import {
+  brokerList,
+  ConfigError,
+  integer,
+  loadServiceConfig,
+  oneOf,
+  postgresUrl,
+  serviceUrl,
+} from "./config.ts";
+
+/** The message that a ConfigError says, or undefined where nothing is thrown. */
+function refusal(load: () => unknown): string | undefined {
+  try {
+    load();
+    return undefined;
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message;
+    throw error;
+  }
+}
+
+describe("what every service reads", () => {
+  test("has a default for each", () => {
+    expect(loadServiceConfig({}, 8080)).toMatchObject({ host: "127.0.0.1", port: 8080 });
+    expect(loadServiceConfig({ PORT: "", HOST: "" }, 8080)).toMatchObject({
+      host: "127.0.0.1",
+      port: 8080,
+    });
+  });
+
+  test("can be set", () => {
+    const config = loadServiceConfig({ PORT: "0", HOST: "0.0.0.0", HTTP_REQUESTS_MAX: "7" }, 8080);
+    expect(config).toMatchObject({ host: "0.0.0.0", port: 0, requestsMax: 7 });
+  });
+
+  test.each([
+    ["PORT", "abc"],
+    ["PORT", "-1"],
+    ["PORT", "65536"],
+    ["PORT", "80.0"],
+    ["PORT", "8e3"],
+    ["PORT", " 80"],
+    ["PORT", "0x50"],
+    ["HTTP_REQUESTS_MAX", "0"],
+    ["LOG_LEVEL", "INFO"],
+    ["LOG_LEVEL", "toString"],
+    ["HTTP_INSTRUMENTATION", "auto"],
+    ["ORDERFLOW_CODE_LOCATION", "true"],
+  ])("%s=%s is refused by name", (name, value) => {
+    expect(refusal(() => loadServiceConfig({ [name]: value }, 8080))).toStartWith(name);
+  });
+});
+
+describe("an integer", () => {
+  const bounds = { min: 1, max: 10 };
+
+  test("may be either of its bounds", () => {
+    expect(integer({ N: "1" }, "N", 5, bounds)).toBe(1);
+    expect(integer({ N: "10" }, "N", 5, bounds)).toBe(10);
+    expect(integer({}, "N", 5, bounds)).toBe(5);
+  });
+
+  test.each(["0", "11", "1.5", "NaN", "1_0", "٣", "99999999999999999999"])("is not %s", (text) => {
+    expect(refusal(() => integer({ N: text }, "N", 5, bounds))).toBe(
+      "N must be an integer from 1 to 10",
+    );
+  });
+});
+
+test("a word is one of those that are known", () => {
+  expect(oneOf({ W: "b" }, "W", ["a", "b"], "a")).toBe("b");
+  expect(oneOf({}, "W", ["a", "b"], "a")).toBe("a");
+  expect(refusal(() => oneOf({ W: "c" }, "W", ["a", "b"], "a"))).toBe("W must be one of a, b");
+});
+
+describe("another service's address", () => {
+  test("loses the slashes at its end, and may have a path", () => {
+    for (const [text, url] of [
+      ["http://orders:8081", "http://orders:8081"],
+      [" http://orders:8081// ", "http://orders:8081"],
+      ["https://gateway/orders/", "https://gateway/orders"],
+      ["http://[::1]:80", "http://[::1]"],
+    ] as const) {
+      expect(serviceUrl({ URL: text }, "URL")).toBe(url);
+    }
+  });
+
+  test.each([
+    undefined,
+    "",
+    "  ",
+    "orders:8081",
+    "ftp://orders",
+    "http://a?b=c",
+    "http://a#b",
+    "http://",
+  ])("is not %s", (text) => {
+    expect(refusal(() => serviceUrl({ URL: text }, "URL"))).toStartWith("URL ");
+  });
+});
+
+describe("PostgreSQL's address", () => {
+  test("is taken as it is", () => {
+    for (const url of ["postgres://u:p@h/db", "postgresql://u:p%40@h:1/db?sslmode=require"]) {
+      expect(postgresUrl({ POSTGRES_URL: url })).toBe(url);
+    }
+  });
+
+  test.each([
+    undefined,
+    "nonsense",
+    "mysql://u:s3cret@h/db",
+    "postgres://u:s3cret@h",
+    "postgres://u:s3cret@h/",
+    "postgres:///db",
+    "postgres://u:s3cret%@h/db",
+    "postgres://u:s3cret@h:port/db",
+  ])("is not %s, and the password is not said", (url) => {
+    const message = refusal(() => postgresUrl({ POSTGRES_URL: url }));
+    expect(message).toStartWith("POSTGRES_URL ");
+    expect(message).not.toContain("s3cret");
+  });
+});
+
+describe("Kafka's brokers", () => {
+  test("are host:port, separated by commas", () => {
+    expect(brokerList({ KAFKA_BROKERS: "kafka:9092" })).toEqual(["kafka:9092"]);
+    expect(brokerList({ KAFKA_BROKERS: " a:1 , b.c:65535,[::1]:9092" })).toEqual([
+      "a:1",
+      "b.c:65535",
+      "[::1]:9092",
+    ]);
+  });
+
+  test.each([
+    undefined,
+    "",
+    "kafka",
+    "kafka:",
+    ":9092",
+    "a:9092,",
+    "a:0",
+    "a:65536",
+    "http://a:1",
+    "a:1;b:2",
+  ])("are not %s", (text) => {
+    expect(refusal(() => brokerList({ KAFKA_BROKERS: text }))).toStartWith("KAFKA_BROKERS ");
+  });
+});

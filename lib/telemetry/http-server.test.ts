@@ -1,0 +1,224 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { context, trace } from "@opentelemetry/api";
+import { Elysia } from "elysia";
+import { httpServerTelemetry, noteServerError } from "./http-server.ts";
+import { inSpan } from "./span.ts";
+import { described, recordSpans, type SpanRecording } from "./testing/record-spans.ts";
+
+const TRACE_ID = "0123456789abcdef0123456789abcdef";
+const TRACEPARENT = `00-${TRACE_ID}-0123456789abcdef-01`;
+
+let recording: SpanRecording;
+beforeEach(() => {
+  recording = recordSpans();
+});
+afterEach(() => recording.stop());
+
+/** An app with one route of each kind that a span must survive. */
+function testApp() {
+  return new Elysia()
+    .use(httpServerTelemetry())
+    .onError(({ code, error }) => {
+      if (code === "NOT_FOUND") return new Response(null, { status: 404 });
+      noteServerError(error);
+      return new Response("sorry", { status: 500 });
+    })
+    .get("/plain/:id", ({ params }) => params.id)
+    .get("/later", async () => {
+      await Bun.sleep(1);
+      return "later";
+    })
+    .get("/empty", ({ status }) => status(204, undefined as never))
+    .get("/throws", () => {
+      throw new RangeError("out of range, password=hunter2");
+    })
+    .get("/rejects", async () => {
+      await Bun.sleep(1);
+      throw new RangeError("out of range");
+    })
+    .get("/unavailable", () => new Response("busy", { status: 503 }))
+    .get("/stream", () => {
+      let left = 3;
+      const pull = (controller: ReadableStreamDefaultController) =>
+        left-- > 0 ? controller.enqueue(new TextEncoder().encode("x")) : controller.close();
+      return new Response(new ReadableStream({ pull }));
+    })
+    .get("/generator", async function* () {
+      yield "a";
+      await Bun.sleep(1);
+      yield "b";
+    })
+    .get("/nested", () => inSpan("inner", {}, async () => "done"))
+    .get("/healthz", () => inSpan("probe", {}, async () => "ok"));
+}
+
+const get = (path: string, headers: Record<string, string> = {}) =>
+  testApp().handle(new Request(`http://host:81${path}`, { headers }));
+
+describe("a request", () => {
+  test.each([
+    ["/plain/7", 200, "GET /plain/:id"],
+    ["/later", 200, "GET /later"],
+    ["/empty", 204, "GET /empty"],
+    ["/stream", 200, "GET /stream"],
+    ["/generator", 200, "GET /generator"],
+    ["/nothing", 404, "GET"],
+  ])(
+    "%s answered %d has one span %s that ends once and is no error",
+    async (path, status, name) => {
+      const answer = await get(path);
+      await answer.text();
+      expect(answer.status).toBe(status);
+      expect(recording.spans().map(described)).toEqual([
+        {
+          name,
+          kind: "SERVER",
+          status: "UNSET",
+          message: undefined,
+          attributes: {
+            "http.request.method": "GET",
+            "url.path": path,
+            "url.scheme": "http",
+            "http.response.status_code": status,
+            ...(name === "GET" ? {} : { "http.route": name.slice(4) }),
+          },
+        },
+      ]);
+    },
+  );
+
+  test.each(["/throws", "/rejects"])(
+    "%s, whose handler throws, is an error with its text",
+    async (path) => {
+      expect((await get(path)).status).toBe(500);
+      const [span, ...more] = recording.spans();
+      expect(more).toEqual([]);
+      expect(span && described(span)).toMatchObject({
+        name: `GET ${path}`,
+        status: "ERROR",
+        message: expect.stringMatching(/^out of range/),
+        attributes: { "error.type": "500", "http.response.status_code": 500 },
+      });
+      expect(JSON.stringify(span && described(span))).not.toContain("hunter2");
+    },
+  );
+
+  test("answered 503 without an exception is an error, too", async () => {
+    await get("/unavailable");
+    expect(described(recording.span("GET /unavailable"))).toMatchObject({
+      status: "ERROR",
+      attributes: { "error.type": "503" },
+    });
+  });
+
+  test("continues its caller's trace, and passes its tracestate on", async () => {
+    await get("/nested", { traceparent: TRACEPARENT, tracestate: "vendor=1" });
+    const server = recording.span("GET /nested");
+    expect(server.spanContext().traceId).toBe(TRACE_ID);
+    expect(server.parentSpanContext?.spanId).toBe("0123456789abcdef");
+    const inner = recording.span("inner");
+    expect(inner.parentSpanContext?.spanId).toBe(server.spanContext().spanId);
+    expect(inner.spanContext().traceState?.serialize()).toBe("vendor=1");
+  });
+
+  test("has no part in the trace of whoever happens to be active around the server", async () => {
+    await inSpan("outside", {}, async () => void (await get("/later")));
+    expect(recording.span("GET /later").parentSpanContext).toBeUndefined();
+  });
+
+  test("leaves nothing active behind", async () => {
+    await get("/plain/1");
+    expect(trace.getSpan(context.active())).toBeUndefined();
+  });
+
+  test("shows host, port and user agent, and its query without secrets", async () => {
+    await get("/plain/1?a=1&token=abc", { host: "shop.example:8443", "user-agent": "curl/8" });
+    expect(recording.span("GET /plain/:id").attributes).toMatchObject({
+      "server.address": "shop.example",
+      "server.port": 8443,
+      "user_agent.original": "curl/8",
+      "url.query": "a=1&token=REDACTED",
+    });
+  });
+
+  test.each([
+    ["[::1]:81", "[::1]", 81],
+    ["[::1]", "[::1]", 80],
+    ["shop.example", "shop.example", 80],
+  ])("to host %s is split into address and port", async (host, address, port) => {
+    await get("/plain/1", { host });
+    expect(recording.span("GET /plain/:id").attributes).toMatchObject({
+      "server.address": address,
+      "server.port": port,
+    });
+  });
+
+  test("with a method that nobody knows is named HTTP", async () => {
+    await testApp().handle(new Request("http://host/plain/1", { method: "PROPFIND" }));
+    expect(recording.span("HTTP").attributes).toMatchObject({
+      "http.request.method": "_OTHER",
+      "http.request.method_original": "PROPFIND",
+    });
+  });
+
+  test("to a probe makes no span, nor does what happens in it", async () => {
+    expect((await get("/healthz", { traceparent: TRACEPARENT })).status).toBe(200);
+    expect(recording.spans()).toEqual([]);
+  });
+});
+
+test("two interleaved requests keep their own parents", async () => {
+  const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const app = new Elysia().use(httpServerTelemetry()).get("/wait/:n", async ({ params }) => {
+    await inSpan(`before ${params.n}`, {}, async () => undefined);
+    await gates[Number(params.n)]?.promise;
+    await inSpan(`after ${params.n}`, {}, async () => undefined);
+    return params.n;
+  });
+  const send = (n: number) => {
+    const traceparent = `00-${String(n).repeat(31)}f-${String(n).repeat(15)}f-01`;
+    return app.handle(new Request(`http://host/wait/${n}`, { headers: { traceparent } }));
+  };
+  const [first, second] = [send(0), send(1)];
+  await Bun.sleep(1);
+  gates[1]?.resolve();
+  await second;
+  gates[0]?.resolve();
+  await first;
+  for (const n of [0, 1]) {
+    const traceId = `${String(n).repeat(31)}f`;
+    const own = recording.spans().filter((span) => span.spanContext().traceId === traceId);
+    expect(own.map(({ name }) => name)).toEqual([`before ${n}`, `after ${n}`, "GET /wait/:n"]);
+    const server = own[2]?.spanContext().spanId;
+    expect(own.slice(0, 2).map((span) => span.parentSpanContext?.spanId)).toEqual([server, server]);
+  }
+});
+
+test("a client that hangs up before the answer leaves a span that ends once", async () => {
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<void>();
+  const handled = Promise.withResolvers<void>();
+  const app = new Elysia()
+    .use(httpServerTelemetry())
+    .get("/slow", async () => {
+      asked.resolve();
+      await answer.promise;
+      queueMicrotask(handled.resolve);
+      return "too late";
+    })
+    .listen({ port: 0, hostname: "127.0.0.1" });
+  try {
+    const aborter = new AbortController();
+    const call = fetch(`http://127.0.0.1:${app.server?.port}/slow`, { signal: aborter.signal });
+    await asked.promise;
+    aborter.abort();
+    await call.catch(() => undefined);
+    answer.resolve();
+    await handled.promise;
+    while (recording.spans().length === 0) await Bun.sleep(1);
+    await Bun.sleep(10); // for a second end, which must not come
+    expect(recording.spans().map(({ name }) => name)).toEqual(["GET /slow"]);
+  } finally {
+    await app.server?.stop(true);
+  }
+});

@@ -1,0 +1,21 @@
+import { expect, test } from "bun:test";
+import { loadOrdersConfig } from "./config.ts";
+
+const needed = { POSTGRES_URL: "postgres://u:p@db/orders", KAFKA_BROKERS: "kafka:9092" };
+
+test("orders knows its database and its brokers", () => {
+  expect(loadOrdersConfig(needed)).toMatchObject({
+    postgresUrl: "postgres://u:p@db/orders",
+    kafkaBrokers: ["kafka:9092"],
+  });
+});
+
+test.each([
+  ["POSTGRES_URL", undefined],
+  ["KAFKA_BROKERS", undefined],
+  ["RELAY_POLL_INTERVAL_MS", "49"],
+  ["RELAY_BATCH_ROWS_MAX", "0"],
+  ["RELAY_BATCH_ROWS_MAX", "1001"],
+])("%s=%s is refused by name", (name, value) => {
+  expect(() => loadOrdersConfig({ ...needed, [name]: value })).toThrow(name);
+});
