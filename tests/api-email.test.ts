@@ -1,8 +1,9 @@
 // POST /send at the e-mail service.
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { call, expectError } from "./support/api.ts";
-import { stack, startStack, STACK_START_TIMEOUT_MS } from "./support/stack.ts";
+import { stack, startStack, STACK_START_TIMEOUT_MS, TEST_TIMEOUT_MS } from "./support/stack.ts";
 
+setDefaultTimeout(TEST_TIMEOUT_MS);
 beforeAll(startStack, STACK_START_TIMEOUT_MS);
 
 const mail = { to: "ann@example.com", subject: "Hello", body: "Your order" };

@@ -1,15 +1,18 @@
 // What every service does with requests that are wrong as HTTP, and with probes.
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { call, expectError, newOrder, rawCall } from "./support/api.ts";
 import type { ServiceName } from "./support/service-process.ts";
-import { stack, startStack, STACK_START_TIMEOUT_MS } from "./support/stack.ts";
+import { stack, startStack, STACK_START_TIMEOUT_MS, TEST_TIMEOUT_MS } from "./support/stack.ts";
 
+setDefaultTimeout(TEST_TIMEOUT_MS);
 beforeAll(startStack, STACK_START_TIMEOUT_MS);
 
 const urlOf = async (service: ServiceName) => (await stack()).services[service];
 
 const ID = "00000000-0000-0000-0000-000000000000";
 const MIB = 1_048_576;
+
+const isTaken = (status: number) => status < 500 && status !== 413 && status !== 400;
 
 /** Where each service takes a body, and one it would take if it were not too large. */
 const posts: [ServiceName, string, string, object][] = [
@@ -108,7 +111,6 @@ describe("a known path with another method is 405 and says what is allowed", () 
 describe.each(posts)("the body at %s %s %s", (service, method, path, valid) => {
   const text = JSON.stringify(valid);
   const head = `${method} ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n`;
-  const isTaken = (status: number) => status < 500 && status !== 413 && status !== 400;
 
   test("may be 1 MiB long", async () => {
     const body = text + " ".repeat(MIB - text.length);

@@ -1,9 +1,10 @@
 // The lists of orders, plain and N+1, at the gateway and at the orders service.
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Order } from "#lib/orders/order.ts";
 import { call, expectError, insertOrder, postOrder } from "./support/api.ts";
-import { stack, startStack, STACK_START_TIMEOUT_MS } from "./support/stack.ts";
+import { stack, startStack, STACK_START_TIMEOUT_MS, TEST_TIMEOUT_MS } from "./support/stack.ts";
 
+setDefaultTimeout(TEST_TIMEOUT_MS);
 beforeAll(startStack, STACK_START_TIMEOUT_MS);
 
 const lists = [
@@ -181,7 +182,7 @@ test("the N+1 list gives exactly what the plain list gives", async () => {
     const nPlusOne = await call("GET", `${services.orders}/orders-nplus1${query}`);
     // Statuses go on changing while the worker settles other tests' orders.
     const stable = (answer: typeof plain) =>
-      (answer.json as Order[]).map(({ status: _, ...order }) => order);
+      (answer.json as Order[]).map((order) => ({ ...order, status: "" }));
     expect(stable(nPlusOne)).toEqual(stable(plain));
   }
 });

@@ -1,9 +1,10 @@
 // PATCH /orders/{id}/status at the orders service.
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { ORDER_STATUSES } from "#lib/orders/order.ts";
 import { call, expectError, insertOrder } from "./support/api.ts";
-import { stack, startStack, STACK_START_TIMEOUT_MS } from "./support/stack.ts";
+import { stack, startStack, STACK_START_TIMEOUT_MS, TEST_TIMEOUT_MS } from "./support/stack.ts";
 
+setDefaultTimeout(TEST_TIMEOUT_MS);
 beforeAll(startStack, STACK_START_TIMEOUT_MS);
 
 const ALLOWED = ["pending confirmed", "pending cancelled", "confirmed shipped"];

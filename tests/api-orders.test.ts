@@ -1,5 +1,5 @@
 // Orders over HTTP, at the gateway and at the orders service: the same promises at both.
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   call,
   expectError,
@@ -9,10 +9,11 @@ import {
   rawCall,
   waitForStatus,
 } from "./support/api.ts";
-import { stack, startStack, STACK_START_TIMEOUT_MS } from "./support/stack.ts";
+import { stack, startStack, STACK_START_TIMEOUT_MS, TEST_TIMEOUT_MS } from "./support/stack.ts";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
+setDefaultTimeout(TEST_TIMEOUT_MS);
 beforeAll(startStack, STACK_START_TIMEOUT_MS);
 
 describe.each(["gateway", "orders"] as const)("orders at %s", (service) => {

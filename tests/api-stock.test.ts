@@ -1,8 +1,16 @@
 // Stock: reading it at the gateway and at inventory, moving it at inventory.
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { call, expectError } from "./support/api.ts";
-import { createItem, stack, startStack, STACK_START_TIMEOUT_MS, stockOf } from "./support/stack.ts";
+import {
+  createItem,
+  stack,
+  startStack,
+  STACK_START_TIMEOUT_MS,
+  TEST_TIMEOUT_MS,
+  stockOf,
+} from "./support/stack.ts";
 
+setDefaultTimeout(TEST_TIMEOUT_MS);
 beforeAll(startStack, STACK_START_TIMEOUT_MS);
 
 const move = async (kind: "reserve" | "release", itemId: string, body: unknown) =>

@@ -1,11 +1,19 @@
 // An order's whole way: placed at the gateway, settled by the worker.
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { ATTR_KAFKA_MESSAGE_KEY, ATTR_ORDER_ID } from "#lib/telemetry/attributes.ts";
 import { call, line, newOrder, postOrder, waitForStatus } from "./support/api.ts";
-import { createItem, stack, startStack, STACK_START_TIMEOUT_MS, stockOf } from "./support/stack.ts";
+import {
+  createItem,
+  stack,
+  startStack,
+  STACK_START_TIMEOUT_MS,
+  TEST_TIMEOUT_MS,
+  stockOf,
+} from "./support/stack.ts";
 import { isWhole, newTraceparent, topmost, traceOf, type TestSpan } from "./support/traces.ts";
 import { until } from "./support/until.ts";
 
+setDefaultTimeout(TEST_TIMEOUT_MS);
 beforeAll(startStack, STACK_START_TIMEOUT_MS);
 
 const ORDERS = 200;
@@ -37,7 +45,7 @@ describe("an order", () => {
     expect(await stockOf(one)).toEqual({ available: 7, reserved: 3 });
     expect(await stockOf(other)).toEqual({ available: 0, reserved: 10 });
     await until("its event has left the outbox", async () => (await eventsWaiting(id)) === 0);
-  }, 30_000);
+  });
 
   test("of one item on several lines reserves their sum, in one step", async () => {
     const item = await createItem(10);
@@ -47,7 +55,7 @@ describe("an order", () => {
     expect(await stockOf(item)).toEqual({ available: 5, reserved: 5 });
     const spans = await traceOf(traceId, isWhole);
     expect(spans.filter(({ name }) => name === "POST /stock/:itemId/reserve")).toHaveLength(1);
-  }, 30_000);
+  });
 
   test("is cancelled where an item is unknown, and what was reserved is put back", async () => {
     const item = await createItem(10);
@@ -55,7 +63,7 @@ describe("an order", () => {
     const { id } = await postOrder(newOrder([line(item, 4), line("ZZZ-NO-SUCH-ITEM", 1)]));
     await waitForStatus(id, "cancelled");
     expect(await stockOf(item)).toEqual({ available: 10, reserved: 0 });
-  }, 30_000);
+  });
 
   test("is cancelled where stock is short, and what was reserved is put back", async () => {
     const [one, other] = [await createItem(10, `A-${crypto.randomUUID()}`), await createItem(2)];
@@ -63,21 +71,21 @@ describe("an order", () => {
     await waitForStatus(id, "cancelled");
     expect(await stockOf(one)).toEqual({ available: 10, reserved: 0 });
     expect(await stockOf(other)).toEqual({ available: 2, reserved: 0 });
-  }, 30_000);
+  });
 
   test("whose lines are each in stock, but not their sum, is cancelled", async () => {
     const item = await createItem(10);
     const { id } = await postOrder(newOrder([line(item, 6), line(item, 6)]));
     await waitForStatus(id, "cancelled");
     expect(await stockOf(item)).toEqual({ available: 10, reserved: 0 });
-  }, 30_000);
+  });
 
   test("of an item whose id needs encoding is confirmed", async () => {
     const item = await createItem(5, `a/b?c=%2F #ü😀 ${crypto.randomUUID()}`);
     const { id } = await postOrder(newOrder([line(item, 5)]));
     await waitForStatus(id, "confirmed");
     expect(await stockOf(item)).toEqual({ available: 0, reserved: 5 });
-  }, 30_000);
+  });
 
   test("can be shipped once it is confirmed", async () => {
     const { id } = await postOrder(newOrder([line(await createItem(1))]));
@@ -90,7 +98,7 @@ describe("an order", () => {
     expect((await call("GET", `${services.gateway}/orders/${id}`)).json).toMatchObject({
       status: "shipped",
     });
-  }, 30_000);
+  });
 
   test("that someone cancels before the worker gets to it holds no stock", async () => {
     const item = await createItem(1_000);
@@ -117,7 +125,7 @@ describe("an order", () => {
       return row.settled === orders.length && stock.reserved === confirmed;
     });
     expect(await stockOf(item)).toEqual({ available: 1_000 - confirmed, reserved: confirmed });
-  }, 30_000);
+  });
 });
 
 describe(`${ORDERS} orders at once, some bad, some short`, () => {

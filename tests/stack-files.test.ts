@@ -110,7 +110,7 @@ describe("docker-compose.yml", () => {
   });
 
   test("gives every variable a default, and docs/operations.md tells of it", () => {
-    const variables = [...composeText.matchAll(/\$\{(\w+)(:-[^}]+)?\}/g)];
+    const variables = [...composeText.matchAll(/\$\{(\w+)(:-[^}]*)?\}/g)];
     expect(variables.length).toBeGreaterThan(10);
     for (const [, name = "", fallback] of variables) {
       expect([name, fallback !== undefined]).toEqual([name, true]);
@@ -311,7 +311,7 @@ function environment({ environment: given = {} }: ComposeService = {}): Record<s
 }
 
 function withDefaults(text: string): string {
-  return text.replace(/\$\{\w+:-([^}]+)\}/g, "$1");
+  return text.replace(/\$\{\w+:-([^}]*)\}/g, "$1");
 }
 
 /** The absolute paths under a folder of ours that a container's command and environment name. */

@@ -81,6 +81,10 @@ async function traced(method: string, url: string, body?: unknown, lastName?: st
   return { answer, spans };
 }
 
+function isMailed(spans: TestSpan[]): boolean {
+  return spans.some(({ name }) => name === "POST /send");
+}
+
 /** Statements of orders and inventory as PostgreSQL itself has logged them, in their order. */
 function loggedStatements(): string[] {
   // A line that goes on starts with a tab.
@@ -194,10 +198,6 @@ describe("nothing secret", () => {
         expect(text.length, place).toBeGreaterThan(1_000);
         for (const secret of hidden)
           expect(text.includes(secret), `${secret} in ${place}`).toBe(false);
-      }
-
-      function isMailed(found: TestSpan[]): boolean {
-        return found.some(({ name }) => name === "POST /send");
       }
     },
     TIMEOUT_MS,

@@ -1,9 +1,9 @@
 // The spans of single requests: lists, errors, and what makes none.
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Order } from "#lib/orders/order.ts";
 import { call, expectError, insertOrder, newOrder, rawCall } from "./support/api.ts";
 import type { ServiceName } from "./support/service-process.ts";
-import { stack, startStack, STACK_START_TIMEOUT_MS } from "./support/stack.ts";
+import { stack, startStack, STACK_START_TIMEOUT_MS, TEST_TIMEOUT_MS } from "./support/stack.ts";
 import {
   childrenOf,
   newTraceparent,
@@ -14,6 +14,7 @@ import {
   traceOf,
 } from "./support/traces.ts";
 
+setDefaultTimeout(TEST_TIMEOUT_MS);
 beforeAll(startStack, STACK_START_TIMEOUT_MS);
 
 /** Makes a call and returns its answer and its trace. */

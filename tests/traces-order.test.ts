@@ -1,5 +1,5 @@
 // The trace of one order, span by span.
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spansOf } from "#lib/embedded/traces/otlp.ts";
 import {
   ATTR_KAFKA_MESSAGE_KEY,
@@ -7,7 +7,13 @@ import {
   ATTR_MESSAGING_SYSTEM_NAME,
 } from "#lib/telemetry/attributes.ts";
 import { line, newOrder, postOrder, waitForStatus } from "./support/api.ts";
-import { createItem, stack, startStack, STACK_START_TIMEOUT_MS } from "./support/stack.ts";
+import {
+  createItem,
+  stack,
+  startStack,
+  STACK_START_TIMEOUT_MS,
+  TEST_TIMEOUT_MS,
+} from "./support/stack.ts";
 import {
   childrenOf,
   isWhole,
@@ -21,6 +27,7 @@ import { until } from "./support/until.ts";
 
 const TIMEOUT_MS = 60_000;
 
+setDefaultTimeout(TEST_TIMEOUT_MS);
 beforeAll(startStack, STACK_START_TIMEOUT_MS);
 
 /** Places an order and waits for its whole trace. */

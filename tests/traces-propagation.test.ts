@@ -1,5 +1,5 @@
 // Trace context on its way: tracestate, baggage, and the sampling decision, across HTTP and Kafka.
-import { afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Partitioners } from "kafkajs";
 import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
 import { createKafka } from "#lib/kafka/client.ts";
@@ -8,19 +8,20 @@ import { readTopic } from "#lib/kafka/topic-reader.ts";
 import { ORDER_CREATED_TOPIC, ORDER_TOPIC_PARTITIONS } from "#lib/orders/order-created.ts";
 import { call, newOrder, postOrder, waitForStatus } from "./support/api.ts";
 import { startServiceProcess } from "./support/service-process.ts";
-import { stack, startStack, STACK_START_TIMEOUT_MS } from "./support/stack.ts";
+import { stack, startStack, STACK_START_TIMEOUT_MS, TEST_TIMEOUT_MS } from "./support/stack.ts";
 import { isWhole, newTraceparent, settledTraceOf, spansSoFar, traceOf } from "./support/traces.ts";
 import { until } from "./support/until.ts";
 
 const TIMEOUT_MS = 60_000;
 
+setDefaultTimeout(TEST_TIMEOUT_MS);
 beforeAll(startStack, STACK_START_TIMEOUT_MS);
 
 const cleanUps: (() => unknown)[] = [];
 
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
-}, 30_000);
+});
 
 /** The headers of the Kafka record of an order, as text. */
 async function recordHeadersOf(orderId: string): Promise<Record<string, string>> {
@@ -49,6 +50,11 @@ async function recordHeadersOf(orderId: string): Promise<Record<string, string>>
   });
   if (!found) throw new Error(`no record of order ${orderId}`);
   return found;
+}
+
+/** What orders, inventory and email answer to a worker when all is well. */
+function answerWell(path: string): Response {
+  return Response.json(path.endsWith("/status") ? { status: "confirmed" } : {});
 }
 
 /** A server that notes the headers of each request, by its path. */
@@ -97,9 +103,7 @@ describe("tracestate and baggage", () => {
   test(
     "come to inventory, orders and email as HTTP headers, each call with its own span",
     async () => {
-      const answers = (path: string) =>
-        path.endsWith("/status") ? Response.json({ status: "confirmed" }) : Response.json({});
-      const others = recordingService(answers);
+      const others = recordingService(answerWell);
       const sent = newTraceparent();
       const headers = { tracestate: "vendor=abc", baggage: "tenant=blue" };
       await settleOneOrder(others.url, { ...headers, traceparent: sent.traceparent });
@@ -195,9 +199,7 @@ describe("an unsampled order", () => {
   test(
     "goes on to every service as unsampled",
     async () => {
-      const answers = (path: string) =>
-        path.endsWith("/status") ? Response.json({ status: "confirmed" }) : Response.json({});
-      const others = recordingService(answers);
+      const others = recordingService(answerWell);
       const { traceId, traceparent } = newTraceparent("00");
       await settleOneOrder(others.url, { traceparent });
       await until("the mail is asked for", () => others.seen.some(({ path }) => path === "/send"));

@@ -2,7 +2,7 @@
 import { benchFlow } from "./flow.ts";
 import { benchOverhead } from "./overhead.ts";
 
-const USAGE = `usage: bun run bench overhead [--rounds N] [--seconds N] [--only NAME,NAME]
+const USAGE = `usage: bun run bench overhead [--rounds N] [--seconds N] [--only ID,ID]
        bun run bench flow [--rounds N] [--seconds N] [--large]`;
 
 const [name, ...rest] = process.argv.slice(2);

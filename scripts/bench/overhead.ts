@@ -8,6 +8,8 @@ import { readFlags, wholeNumber } from "./options.ts";
 import type { Instrumentation, ServerOrder, ServerReport } from "./overhead-server.ts";
 
 interface Variant {
+  /** As in --only. */
+  id: string;
   name: string;
   instrumentation: Instrumentation;
   env?: Record<string, string>;
@@ -20,18 +22,39 @@ const SAMPLED_PARENT = { traceparent: `00-${TRACE_ID}-b7ad6b7169203331-01` };
 const UNSAMPLED_PARENT = { traceparent: `00-${TRACE_ID}-b7ad6b7169203331-00` };
 
 const VARIANTS: readonly Variant[] = [
-  { name: "bare", instrumentation: "none" },
-  { name: "layer", instrumentation: "layer" },
-  { name: "layer, sampled parent", instrumentation: "layer", headers: SAMPLED_PARENT },
+  { id: "bare", name: "bare", instrumentation: "none" },
+  { id: "layer", name: "our layer", instrumentation: "layer" },
   {
-    name: "layer, 1 % sampled",
+    id: "sampled-parent",
+    name: "our layer, sampled parent",
+    instrumentation: "layer",
+    headers: SAMPLED_PARENT,
+  },
+  {
+    id: "one-percent",
+    name: "our layer, 1 % sampled",
     instrumentation: "layer",
     env: { OTEL_TRACES_SAMPLER: "parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG: "0.01" },
   },
-  { name: "layer, unsampled parent", instrumentation: "layer", headers: UNSAMPLED_PARENT },
-  { name: "layer, disabled", instrumentation: "layer", env: { OTEL_SDK_DISABLED: "true" } },
-  { name: "stock SDK by hand", instrumentation: "stock" },
-  { name: "elysia plugin", instrumentation: "layer", env: { HTTP_INSTRUMENTATION: "elysia" } },
+  {
+    id: "unsampled-parent",
+    name: "our layer, unsampled parent",
+    instrumentation: "layer",
+    headers: UNSAMPLED_PARENT,
+  },
+  {
+    id: "disabled",
+    name: "our layer, OTEL_SDK_DISABLED",
+    instrumentation: "layer",
+    env: { OTEL_SDK_DISABLED: "true" },
+  },
+  { id: "stock", name: "stock SDK by hand, no metrics", instrumentation: "stock" },
+  {
+    id: "plugin",
+    name: "@elysiajs/opentelemetry",
+    instrumentation: "layer",
+    env: { HTTP_INSTRUMENTATION: "elysia" },
+  },
 ];
 
 const CONNECTIONS = 64;
@@ -51,10 +74,7 @@ export async function benchOverhead(args: readonly string[]): Promise<void> {
   const flags = readFlags(args, ["rounds", "seconds", "only"]);
   const rounds = wholeNumber("rounds", flags.rounds, 5, { min: 1, max: 1_000 });
   const seconds = wholeNumber("seconds", flags.seconds, 3, { min: 1, max: 600 });
-  const names = flags.only?.split(",").map((name) => name.trim());
-  const variants = VARIANTS.filter(
-    ({ name }) => name === "bare" || (names ?? [name]).includes(name),
-  );
+  const variants = variantsOf(flags.only);
 
   const sink = await startSpanSink();
   try {
@@ -77,6 +97,16 @@ export async function benchOverhead(args: readonly string[]): Promise<void> {
   } finally {
     await sink.stop();
   }
+}
+
+/** The bare server always takes part: the others are compared with it. */
+function variantsOf(only: string | undefined): readonly Variant[] {
+  const ids = only?.split(",");
+  for (const id of ids ?? []) {
+    if (VARIANTS.some((variant) => variant.id === id)) continue;
+    throw new Error(`--only takes ${VARIANTS.map((variant) => variant.id).join(", ")}`);
+  }
+  return VARIANTS.filter(({ id }) => id === "bare" || (ids ?? [id]).includes(id));
 }
 
 async function measure(variant: Variant, sink: SpanSink, seconds: number): Promise<Sample> {

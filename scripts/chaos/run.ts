@@ -9,6 +9,7 @@ import {
   stockItems,
   type Backlog,
 } from "./books.ts";
+import { watchBusyness } from "./busyness.ts";
 import { check, type Check } from "./check.ts";
 import { runKafkaOutage } from "./kafka-outage.ts";
 import { planKills, runKills, type Fault } from "./kills.ts";
@@ -46,6 +47,7 @@ export async function runChaos(
     const second = Math.round((performance.now() - startedMs) / 1000);
     say(`${String(second).padStart(4)} s  ${line}`);
   };
+  const busyness = watchBusyness();
   const sql = new SQL({ url: stack.postgresUrl, max: 2, connectionTimeout: 5 });
   try {
     await stockItems(sql, stockFor(orders, orders * ORDERS_FACTOR_MAX));
@@ -75,7 +77,7 @@ export async function runChaos(
         "all comes to rest",
         settleMs === undefined ? "" : `${(settleMs / 1000).toFixed(0)} s after the last order`,
         settleMs === undefined
-          ? [`something is still to be done after ${SETTLED_WITHIN_MS} ms`]
+          ? [`something is still to be done after ${SETTLED_WITHIN_MS / 1000} s`]
           : [],
       ),
       ...checkOrders(load.posted, books, pieces),
@@ -88,6 +90,7 @@ export async function runChaos(
       ...disturbed.checks,
     ];
   } finally {
+    tell(busyness.end());
     await sql.close({ timeout: 1 });
   }
 }

@@ -20,6 +20,15 @@ import { readText, ROOT } from "./files.ts";
 import type { Report } from "./report.ts";
 import { findTool, missing, run } from "./tools.ts";
 
+/** Entries of the image that need a variable, each with its arguments. */
+const NEED_VARIABLES = [
+  ["services/gateway/index.ts"],
+  ["services/orders/index.ts"],
+  ["services/inventory/index.ts"],
+  ["services/worker/index.ts"],
+  ["scripts/migrate.ts", "up"],
+  ["scripts/dead-letters.ts", "list"],
+] as const;
 const STOP_TIMEOUT_MS = 8_000;
 const HEALTHY_TIMEOUT_MS = 20_000;
 
@@ -33,7 +42,10 @@ export async function checkImage(report: Report): Promise<void> {
   try {
     for (const stage of stages) await build(stage, folder, report);
     const image = stages.at(-1);
-    if (image) await start(image, join(folder, image.name), report);
+    if (image) {
+      await start(image, join(folder, image.name), report);
+      await loadAll(image, join(folder, image.name), report);
+    }
   } finally {
     await run(["chmod", "-R", "u+w", folder]);
     await rm(folder, { recursive: true, force: true });
@@ -148,6 +160,23 @@ async function start(image: Stage, root: string, report: Report): Promise<void> 
   } finally {
     service.kill("SIGKILL");
     await service.exited;
+  }
+}
+
+/**
+ * Starts the rest without what it needs. It says which variable it lacks, which it can only do once
+ * all its modules are loaded: nothing is missing in the image.
+ */
+async function loadAll(image: Stage, root: string, report: Report): Promise<void> {
+  const workdir = join(root, image.instructions.find((one) => one.name === "WORKDIR")?.text ?? "/");
+  for (const [path, ...args] of NEED_VARIABLES) {
+    const { status, output } = await run([process.execPath, path, ...args], {
+      cwd: workdir,
+      env: { PATH: "/usr/bin:/bin" },
+    });
+    const named = /\b[A-Z]+_[A-Z_]+ is (?:required and not set|not set|missing)/.exec(output)?.[0];
+    if (status !== 0 && named) report.ok(`${path} loads: "${named}"`);
+    else report.fail(path, output);
   }
 }
 

@@ -2,6 +2,7 @@
  * The shared stack of a test run: started by the first test that needs it, stopped when the run
  * ends, however it ends (see stack-host.ts).
  *
+ *     setDefaultTimeout(TEST_TIMEOUT_MS);
  *     beforeAll(startStack, STACK_START_TIMEOUT_MS);
  *     test("…", async () => { const { services } = await stack(); … });
  *
@@ -32,6 +33,9 @@ export interface Stack extends StackAddresses {
 
 /** For `beforeAll`: the first start takes some seconds. */
 export const STACK_START_TIMEOUT_MS = 90_000;
+
+/** For `setDefaultTimeout`: more than any bounded wait in a test, so that it is the wait which tells. */
+export const TEST_TIMEOUT_MS = 30_000;
 
 let started: Promise<Stack> | undefined;
 
