@@ -181,7 +181,10 @@ function noSuchRoute(
   // Elysia's own `path` is cut at a fixed place, which is wrong for a host of 1 to 3 letters.
   const path = new URL(url).pathname;
   const methods = routes.filter((route) => routeMatches(route.path, path)).map((r) => r.method);
-  if (methods.length === 0) return new NotFoundError("there is nothing at this path");
+  // A path that climbs (`/a/../healthz`) names a route only once it is put in order; that is no match.
+  if (methods.length === 0 || methods.includes(method)) {
+    return new NotFoundError("there is nothing at this path");
+  }
   if (methods.includes("GET")) methods.push("HEAD");
   return new MethodNotAllowedError(method, [...new Set(methods)].sort());
 }

@@ -8,7 +8,6 @@
  */
 import {
   context,
-  createContextKey,
   ROOT_CONTEXT,
   SpanKind,
   trace,
@@ -30,6 +29,7 @@ import {
   ATTR_URL_SCHEME,
   ATTR_USER_AGENT_ORIGINAL,
 } from "./attributes.ts";
+import { isSdkDisabled } from "./disabled.ts";
 import { httpServerActiveRequests, httpServerRequestDuration } from "./instruments.ts";
 import { extractFromHttp } from "./propagation.ts";
 import { redactQuery } from "./redact.ts";
@@ -44,7 +44,7 @@ const KNOWN_METHODS = new Set(
   "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE QUERY".split(" "),
 );
 
-/** What is known of one request while it is handled. */
+/** What is known of one request while it is handled; it goes with the request's span. */
 interface ServerRequest {
   readonly span: Span;
   readonly method: string;
@@ -52,7 +52,12 @@ interface ServerRequest {
   error?: unknown;
 }
 
-const SERVER_REQUEST = createContextKey("orderflow.http.server.request");
+const SERVER_REQUEST = Symbol("orderflow.http.server.request");
+
+// On the span and not in the context beside it, because a context is copied for each value set in it.
+interface ServerSpan extends Span {
+  [SERVER_REQUEST]?: ServerRequest;
+}
 
 type Handle = (request: Request) => Response | Promise<Response>;
 
@@ -60,9 +65,11 @@ type Handle = (request: Request) => Response | Promise<Response>;
  * An Elysia plugin that traces every request of the app that uses it. Use it first, before routes.
  */
 export function httpServerTelemetry() {
+  const disabled = isSdkDisabled(process.env);
   return new Elysia({ name: "orderflow.telemetry.http-server" })
     .wrap((inner, request) => {
       const handle = inner as unknown as Handle;
+      if (disabled) return (again: Request) => passContextOn(handle, again);
       // Read once: the runtime puts the text together at each look.
       const { url } = request;
       const path = pathOf(url);
@@ -88,6 +95,14 @@ export function isProbe(request: Request): boolean {
   return UNTRACED_PATHS.has(pathOf(request.url));
 }
 
+/** All that is left to do without the SDK: what came in goes on to the services that are called. */
+function passContextOn(handle: Handle, request: Request): Response | Promise<Response> {
+  const parent = extractFromHttp(ROOT_CONTEXT, request.headers);
+  return parent === ROOT_CONTEXT
+    ? handle(request)
+    : context.with(parent, handle, undefined, request);
+}
+
 function serve(
   handle: Handle,
   request: Request,
@@ -97,12 +112,13 @@ function serve(
   const startedMs = performance.now();
   const method = KNOWN_METHODS.has(request.method) ? request.method : "_OTHER";
   const parent = extractFromHttp(ROOT_CONTEXT, request.headers);
-  const span = tracer().startSpan(
+  const span: ServerSpan = tracer().startSpan(
     method === "_OTHER" ? "HTTP" : method,
     { kind: SpanKind.SERVER, attributes: requestAttributes(request, method, url, path) },
     parent,
   );
   const current: ServerRequest = { span, method };
+  span[SERVER_REQUEST] = current;
   httpServerActiveRequests.add(1, method);
 
   const finish = (response: Response): Response => {
@@ -116,7 +132,7 @@ function serve(
     endServerSpan(current, 500, startedMs);
     throw error;
   };
-  const own = trace.setSpan(parent, span).setValue(SERVER_REQUEST, current);
+  const own = trace.setSpan(parent, span);
   try {
     const answer = context.with(own, handle, undefined, request);
     return answer instanceof Promise ? answer.then(finish, fail) : finish(answer);
@@ -186,7 +202,8 @@ function endServerSpan(current: ServerRequest, status: number, startedMs: number
 }
 
 function currentRequest(): ServerRequest | undefined {
-  return context.active().getValue(SERVER_REQUEST) as ServerRequest | undefined;
+  const span: ServerSpan | undefined = trace.getActiveSpan();
+  return span?.[SERVER_REQUEST];
 }
 
 function pathOf(url: string): string {

@@ -25,6 +25,8 @@ import {
   type MetricReader,
 } from "@opentelemetry/sdk-metrics";
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
+import { isSdkDisabled } from "./disabled.ts";
+import { ids } from "./ids.ts";
 import { bindInstruments } from "./instruments.ts";
 import { configureLogger, isLogLevel, logger } from "./logger.ts";
 import { preciseStart } from "./precise-start.ts";
@@ -63,7 +65,7 @@ export function startTelemetry(service: { name: string; version: string }, env: 
   propagation.setGlobalPropagator(propagator);
   for (const other of unknown) logger.warn(`OTEL_PROPAGATORS: "${other}" is not known here`);
 
-  if (env["OTEL_SDK_DISABLED"]?.trim().toLowerCase() === "true") {
+  if (isSdkDisabled(env)) {
     return { scrape: async () => "", shutdown: async () => undefined };
   }
 
@@ -89,6 +91,7 @@ export function startTelemetry(service: { name: string; version: string }, env: 
   };
   const tracerProvider = new BasicTracerProvider({
     resource,
+    idGenerator: ids,
     // The sampler and the span limits come from OTEL_TRACES_SAMPLER and OTEL_SPAN_*.
     spanProcessors: exports(env, "TRACES")
       ? [

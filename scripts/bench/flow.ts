@@ -1,6 +1,7 @@
 // bun run bench flow: how many orders the five services take, show and settle, and what tracing them
 // costs.
 import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
 import type { SQL } from "bun";
 import { SERVICE_NAMES, startServices, type RunningServices } from "#lib/embedded/services.ts";
 import { markdownTable, percent, spreadOf, whole, type Spread } from "./figures.ts";
@@ -14,6 +15,8 @@ interface Settings {
   seconds: number;
   /** Also with a million orders. */
   large: boolean;
+  /** Where the services' profiles go, if they are wanted. */
+  profileFolder: string | undefined;
 }
 
 type Mode = "on" | "off";
@@ -39,11 +42,12 @@ const EMAIL_DELAY_MS = "50-200";
 
 /** Runs the turns and prints the tables. @param args see the usage text */
 export async function benchFlow(args: readonly string[]): Promise<void> {
-  const flags = readFlags(args, ["rounds", "seconds"], ["large"]);
+  const flags = readFlags(args, ["rounds", "seconds", "profile"], ["large"]);
   const settings: Settings = {
     rounds: wholeNumber("rounds", flags.rounds, 2, { min: 1, max: 100 }),
     seconds: wholeNumber("seconds", flags.seconds, 4, { min: 1, max: 600 }),
     large: flags.large === true,
+    profileFolder: flags.profile && resolve(flags.profile),
   };
   const infrastructure = await startInfrastructure();
   try {
@@ -68,7 +72,7 @@ export async function benchFlow(args: readonly string[]): Promise<void> {
 async function measureTurn(
   mode: Mode,
   { postgresUrl, kafkaBrokers, sql }: Infrastructure,
-  { seconds }: Settings,
+  { seconds, profileFolder }: Settings,
   isLarge: boolean,
 ): Promise<Turn> {
   const sink = await startSpanSink();
@@ -81,9 +85,8 @@ async function measureTurn(
         OTEL_EXPORTER_OTLP_ENDPOINT: sink.url,
         OTEL_SDK_DISABLED: mode === "off" ? "true" : "false",
         EMAIL_DELAY_MS,
-        ...(process.env["BENCH_PROFILE_DIR"] && {
-          BUN_OPTIONS: `--cpu-prof --cpu-prof-md --cpu-prof-dir=${process.env["BENCH_PROFILE_DIR"]}`,
-        }),
+        // Each service writes a profile when it ends.
+        ...(profileFolder && { BUN_OPTIONS: `--cpu-prof --cpu-prof-dir=${profileFolder}` }),
       },
     });
     const gateway = services.urls.gateway;
@@ -130,7 +133,7 @@ async function measureTurn(
     await measure(`GET /orders, ${isLarge ? "a million orders" : "some thousand orders"}`, {
       url: `${gateway}/orders`,
     });
-    figures.set("orders settled", await measureSettling(services, sql, post(64) as Load, seconds));
+    figures.set("orders settled", await measureSettling(services, sql, measure, post(64)));
     return { figures, usage, orders, spans };
   } finally {
     await services?.stop();
@@ -142,11 +145,11 @@ async function measureTurn(
 async function measureSettling(
   services: RunningServices,
   sql: SQL,
-  load: Load,
-  seconds: number,
+  measure: (name: string, load: Partial<Load>) => Promise<number>,
+  load: Partial<Load>,
 ): Promise<Figure> {
   await services.kill("worker", "SIGTERM");
-  await sendLoad({ ...load, seconds });
+  await measure("POST /orders, 64 connections, no worker", load);
   const since = await newestSettled(sql);
   await services.restart("worker");
   await allSettled(sql);
@@ -296,7 +299,9 @@ function usageTable(turns: Record<Mode, Turn[]>): string {
     const cpu = (mode: Mode) =>
       cell(mode, ({ cpuSeconds }, { orders }) => (cpuSeconds * 1000) / orders).toFixed(2);
     const memory = (mode: Mode) => `${whole(cell(mode, ({ rssBytes }) => rssBytes) / 2 ** 20)} MiB`;
-    return [name, cpu("on"), cpu("off"), memory("on"), memory("off")];
+    // PostgreSQL's processes share most of theirs, so that a sum would say nothing.
+    const memories = name === "PostgreSQL" ? ["", ""] : [memory("on"), memory("off")];
+    return [name, cpu("on"), cpu("off"), ...memories];
   });
   const sum = (column: 1 | 2) =>
     rows.reduce((total, row) => total + Number(row[column]), 0).toFixed(2);

@@ -1,14 +1,17 @@
-// The benchmarks: bun run bench overhead | flow. What they measure is told in docs/benchmarks.md.
+// The benchmarks: bun run bench overhead | flow, and profile to read what they recorded. What they measure is told in docs/benchmarks.md.
 import { benchFlow } from "./flow.ts";
 import { benchOverhead } from "./overhead.ts";
+import { showProfiles } from "./profile.ts";
 
-const USAGE = `usage: bun run bench overhead [--rounds N] [--seconds N] [--only ID,ID]
-       bun run bench flow [--rounds N] [--seconds N] [--large]`;
+const USAGE = `usage: bun run bench overhead [--rounds N] [--seconds N] [--only ID,ID] [--profile FOLDER]
+       bun run bench flow [--rounds N] [--seconds N] [--large] [--profile FOLDER]
+       bun run bench profile FILE.cpuprofile…`;
 
 const [name, ...rest] = process.argv.slice(2);
 try {
   if (name === "overhead") await benchOverhead(rest);
   else if (name === "flow") await benchFlow(rest);
+  else if (name === "profile") await showProfiles(rest);
   else {
     console.error(USAGE);
     process.exitCode = 2;

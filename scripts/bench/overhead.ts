@@ -1,6 +1,6 @@
 // bun run bench overhead: what tracing costs a bare Elysia route, as a share of its throughput.
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { markdownTable, percent, showSpread, spreadOf, whole } from "./figures.ts";
 import { startSpanSink, type SpanSink } from "./infrastructure.ts";
 import { hasWrk, sendLoad, sendWithWrk } from "./load.ts";
@@ -71,17 +71,18 @@ interface Sample {
 
 /** Runs the variants in turns and prints a table. @param args see the usage text */
 export async function benchOverhead(args: readonly string[]): Promise<void> {
-  const flags = readFlags(args, ["rounds", "seconds", "only"]);
+  const flags = readFlags(args, ["rounds", "seconds", "only", "profile"]);
   const rounds = wholeNumber("rounds", flags.rounds, 5, { min: 1, max: 1_000 });
   const seconds = wholeNumber("seconds", flags.seconds, 3, { min: 1, max: 600 });
   const variants = variantsOf(flags.only);
+  const profileFolder = flags.profile && resolve(flags.profile);
 
   const sink = await startSpanSink();
   try {
     const samples = new Map<string, Sample[]>(variants.map(({ name }) => [name, []]));
     for (let round = 1; round <= rounds; round++) {
       for (const variant of variants) {
-        const sample = await measure(variant, sink, seconds);
+        const sample = await measure(variant, sink, seconds, profileFolder);
         samples.get(variant.name)?.push(sample);
         console.error(
           `round ${round}/${rounds}  ${variant.name}: ${whole(sample.perSecond)} requests/s`,
@@ -109,9 +110,14 @@ function variantsOf(only: string | undefined): readonly Variant[] {
   return VARIANTS.filter(({ id }) => id === "bare" || (ids ?? [id]).includes(id));
 }
 
-async function measure(variant: Variant, sink: SpanSink, seconds: number): Promise<Sample> {
+async function measure(
+  variant: Variant,
+  sink: SpanSink,
+  seconds: number,
+  profileFolder: string | undefined,
+): Promise<Sample> {
   const spansBefore = await sink.count();
-  const server = startServer(variant, sink.url);
+  const server = startServer(variant, sink.url, profileFolder);
   try {
     const { url } = await server.next("listening");
     let requests = 0;
@@ -141,16 +147,14 @@ async function load(url: string, { headers = {} }: Variant, seconds: number) {
 }
 
 /** Starts the server of a variant; its messages are read one by one. */
-function startServer(variant: Variant, sinkUrl: string) {
+function startServer(variant: Variant, sinkUrl: string, profileFolder: string | undefined) {
   const reports: ServerReport[] = [];
   let arrived = Promise.withResolvers<void>();
   const { PATH = "", HOME = "" } = process.env;
   const child = Bun.spawn(
     [
       process.execPath,
-      ...(process.env["BENCH_PROFILE_DIR"]
-        ? ["--cpu-prof", "--cpu-prof-md", `--cpu-prof-dir=${process.env["BENCH_PROFILE_DIR"]}`]
-        : []),
+      ...(profileFolder ? ["--cpu-prof", `--cpu-prof-dir=${profileFolder}`] : []),
       join(import.meta.dir, "overhead-server.ts"),
       variant.instrumentation,
     ],

@@ -1,7 +1,9 @@
 /** The routes of the gateway: each is one call to the service behind it, whose answer is passed on. */
+import { ITEM_ID_CHARACTERS_MAX } from "#lib/orders/schemas.ts";
 import type { createBaseApp } from "#lib/service/app.ts";
 import { pathSegment, type CallOptions, type ServiceClient } from "#lib/service/client.ts";
-import { BadGatewayError, BadInputError } from "#lib/service/errors.ts";
+import { BadGatewayError, BadInputError, NotFoundError } from "#lib/service/errors.ts";
+import { isText } from "#lib/service/validation.ts";
 
 /** Leaves room, in the 16 KiB that the service behind takes as a head, for 8 KiB of baggage. */
 const PATH_CHARACTERS_MAX = 4_096;
@@ -29,6 +31,9 @@ export function addGatewayRoutes(
     })
     .get("/inventory", () => forward(inventory, "GET", "/stock"))
     .get("/inventory/:itemId", ({ params }) => {
+      if (!isText(params.itemId, ITEM_ID_CHARACTERS_MAX)) {
+        throw new NotFoundError("there is no such item");
+      }
       return forward(inventory, "GET", `/stock/${pathSegment(params.itemId)}`);
     });
   return app;

@@ -1,0 +1,9 @@
+/** Whether telemetry is switched off as a whole. Context is passed on even then. */
+
+/**
+ * @param env usually process.env
+ * @see https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
+ */
+export function isSdkDisabled(env: Record<string, string | undefined>): boolean {
+  return env["OTEL_SDK_DISABLED"]?.trim().toLowerCase() === "true";
+}
