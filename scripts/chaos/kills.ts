@@ -25,23 +25,40 @@ export interface Fault {
 const DOWN_MS = { min: 100, max: 2_500 };
 /** How many faults hit two victims at a time. */
 const SHARE_PAIRS = 0.25;
+/** In a pair: for so long the first is down before the second is killed. */
+const STAGGER_MS = 1_000;
+/** Down, each of these leaves the worker with orders that it cannot settle. */
+const CALLED_BY_WORKER: readonly VictimName[] = ["orders", "inventory", "email", "postgres"];
 /** Longer than the contract's 20 s, to see by how much it is missed. */
 const READY_WITHIN_MS = 60_000;
 
 /**
- * Each victim once, in random order, before any comes again; some in pairs.
+ * Each victim once, in random order, before any comes again; some in pairs. The worker always dies while
+ * something that it calls is down: then it has orders in hand, in the middle of their settling.
  * @param kills how many in all
  */
 export function planKills(random: Random, kills: number): VictimName[][] {
-  const order: VictimName[] = [];
-  while (order.length < kills) order.push(...random.shuffle(VICTIMS));
   const plan: VictimName[][] = [];
-  for (const victim of order.slice(0, kills)) {
-    const last = plan.at(-1);
-    const isPair = random.next() < SHARE_PAIRS;
-    if (isPair && last?.length === 1 && !last.includes(victim)) last.push(victim);
+  for (let left = kills; left > 0;) {
+    for (const victims of planRound(random)) {
+      const taken = victims.slice(0, left);
+      if (taken.length > 0) plan.push(taken);
+      left -= taken.length;
+    }
+  }
+  return plan;
+}
+
+function planRound(random: Random): VictimName[][] {
+  const plan: VictimName[][] = [];
+  const called = random.pick(CALLED_BY_WORKER);
+  for (const victim of random.shuffle(VICTIMS.filter((name) => name !== "worker"))) {
+    const [first, second] = plan.at(-1) ?? [];
+    const isFree = first !== undefined && second === undefined && first !== called;
+    if (isFree && victim !== called && random.next() < SHARE_PAIRS) plan.at(-1)?.push(victim);
     else plan.push([victim]);
   }
+  plan.find(([first]) => first === called)?.push("worker");
   return plan;
 }
 
@@ -64,7 +81,7 @@ export async function runKills(
     const dueMs = startedMs + (index + random.next() * 0.5) * slotMs;
     const downMs = victims.map(() => random.integer(DOWN_MS.min, DOWN_MS.max));
     await Bun.sleep(Math.max(0, dueMs - performance.now()));
-    for (const victim of victims) tell(`${stack.victims.get(victim)?.means} ${victim}`);
+    tell(victims.map((victim) => `${stack.victims.get(victim)?.means} ${victim}`).join(", then "));
     const fault = await takeDown(stack, victims, downMs);
     tell(describeFault(fault));
     faults.push(fault);
@@ -73,8 +90,9 @@ export async function runKills(
 }
 
 /**
- * Takes victims down, restarts them, and waits until all services are ready again.
- * @param downMs how long each stays down
+ * Takes victims down, each a second after the one before and while that is still down; restarts them, and
+ * waits until all services are ready again.
+ * @param downMs how long each stays down; a pair's first one a second longer
  */
 export async function takeDown(
   stack: ChaosStack,
@@ -82,7 +100,11 @@ export async function takeDown(
   downMs: readonly number[],
 ): Promise<Fault> {
   const outages = await Promise.all(
-    names.map((name, index) => killAndRestart(stack, name, downMs[index] ?? 0)),
+    names.map(async (name, index) => {
+      await Bun.sleep(index * STAGGER_MS);
+      const waitMs = (names.length - 1 - index) * STAGGER_MS;
+      return await killAndRestart(stack, name, (downMs[index] ?? 0) + waitMs);
+    }),
   );
   const upAtMs = Math.max(...outages.map((outage) => outage.upAtMs));
   let waitingFor: string[] = [];

@@ -31,6 +31,20 @@ test("every victim is killed once before any is killed again", () => {
   }
 });
 
+test("the worker dies while something that it calls is down", () => {
+  for (const seed of SEEDS) {
+    const plan = planKills(createRandom(seed), 8);
+    const [first] = plan.find((victims) => victims.includes("worker")) ?? [];
+    expect(["orders", "inventory", "email", "postgres"]).toContain(first ?? "");
+  }
+});
+
+test("a plan has as many kills as asked for", () => {
+  for (const kills of [0, 1, 3, 8, 21]) {
+    expect(planKills(createRandom(5), kills).flat()).toHaveLength(kills);
+  }
+});
+
 test("orders that must be confirmed cannot run out of stock, those for the scarce items do", () => {
   const orders = 2_000;
   const stock = new Map(
