@@ -84,16 +84,15 @@ describe.each(reads)("stock read at %s%s", (service, path) => {
     "%ED%A0%80",
     "'%20OR%201=1--",
     "x".repeat(65),
-    "x".repeat(5_000),
   ])("answers 404 for %s", async (id) => {
     const answer = await get(`/${id}`);
     expectError(answer, 404);
   });
 
-  test("answers an id that is no percent-encoding with 400 or 404", async () => {
-    for (const id of ["%ZZ", "%", "a%2", "%FF%FE"]) {
+  test("answers an id that is no percent-encoding, or is far too long, with 400 or 404", async () => {
+    for (const id of ["%ZZ", "%", "a%2", "%FF%FE", "x".repeat(5_000)]) {
       const answer = await get(`/${id}`);
-      expect([400, 404], id).toContain(answer.status);
+      expect([400, 404], id.slice(0, 10)).toContain(answer.status);
       expectError(answer, answer.status);
     }
   });
