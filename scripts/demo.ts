@@ -113,6 +113,8 @@ async function runDemo(options: Options, interrupted: AbortSignal): Promise<numb
     const found = await showFirstOrder(stack, options, say, interrupted);
     if (options.once) return found.missing.length === 0 ? 0 : 1;
 
+    // Before the demo says that it is there: what is changed from then on is seen.
+    const unwatch = options.watch ? watchFiles(stack.services, say) : undefined;
     say(
       whereToLook({
         gatewayUrl: stack.services.urls.gateway,
@@ -124,7 +126,6 @@ async function runDemo(options: Options, interrupted: AbortSignal): Promise<numb
       }),
     );
     isStaying = true;
-    const unwatch = options.watch ? watchFiles(stack.services, say) : undefined;
     await aborted(interrupted);
     isStaying = false;
     unwatch?.();
