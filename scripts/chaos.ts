@@ -28,6 +28,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     if (isInterrupted) return;
     isInterrupted = true;
     await stack?.stop();
+    await rm(folder, { recursive: true, force: true });
     process.exit(130);
   });
 }

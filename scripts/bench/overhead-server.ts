@@ -24,7 +24,7 @@ export type ServerOrder = "start" | "stop" | "finish";
 export type ServerReport =
   | { type: "listening"; url: string }
   | { type: "started" }
-  | { type: "stopped"; cpuMs: number }
+  | { type: "stopped"; cpuMicrosPerRequest: number[] }
   | { type: "finished"; droppedSpans: number; rssBytes: number };
 
 /** The ways to instrument; which spans are sampled is the environment's matter. */
@@ -32,15 +32,18 @@ export type Instrumentation = "none" | "layer" | "stock";
 
 const instrumentation = process.argv[2] as Instrumentation;
 const { app, scrape } = build();
-let cpu = process.cpuUsage();
+const SLICE_MS = 100;
+let handled = 0;
+let slices: number[] = [];
+let slicing: Timer | undefined;
 
 process.on("message", async (order: ServerOrder) => {
   if (order === "start") {
-    cpu = process.cpuUsage();
+    slicing = startSlicing();
     report({ type: "started" });
   } else if (order === "stop") {
-    const { user, system } = process.cpuUsage(cpu);
-    report({ type: "stopped", cpuMs: (user + system) / 1000 });
+    clearInterval(slicing);
+    report({ type: "stopped", cpuMicrosPerRequest: slices });
   } else {
     await flushSpans();
     const droppedSpans = droppedIn(await scrape());
@@ -109,7 +112,21 @@ function stockApp() {
 }
 
 async function readItem(id: string) {
+  handled++;
   return { item_id: id, name: "Wireless Mouse", available: 100, reserved: 0 };
+}
+
+/** Notes the CPU time per request of each tenth of a second. */
+function startSlicing(): Timer {
+  slices = [];
+  let cpu = process.cpuUsage();
+  let handledBefore = handled;
+  return setInterval(() => {
+    const { user, system } = process.cpuUsage(cpu);
+    if (handled > handledBefore) slices.push((user + system) / (handled - handledBefore));
+    cpu = process.cpuUsage();
+    handledBefore = handled;
+  }, SLICE_MS);
 }
 
 async function flushSpans(): Promise<void> {

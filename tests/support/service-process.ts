@@ -1,7 +1,9 @@
-/** One service as a process of its own, started through the same entry that runs it alone. */
+/** One service as a process of its own, for tests that give it an environment of its own. */
 import { join } from "node:path";
+import { spawnService } from "#lib/embedded/service-process.ts";
 import type { ServiceName } from "#lib/embedded/services.ts";
-import { POLL_INTERVAL_MS, until } from "./until.ts";
+import { withTimeout } from "#lib/service/timeout.ts";
+import { until } from "./until.ts";
 
 export type { ServiceName };
 
@@ -15,7 +17,7 @@ export interface ServiceProcess {
   readonly pid: number;
   /** The log so far. */
   readonly lines: LogLine[];
-  /** Resolves with the exit status. */
+  /** Resolves with the exit status, NaN where a signal ended it. */
   readonly exited: Promise<number>;
   kill(signal: NodeJS.Signals): void;
   /** Waits until `GET /readyz` answers 200. */
@@ -33,9 +35,6 @@ export interface FailedStart {
 
 const LISTEN_TIMEOUT_MS = 15_000;
 const READY_TIMEOUT_MS = 20_000;
-/** The contract's 8 s and some for a busy machine. */
-const STOP_TIMEOUT_MS = 10_000;
-const REPOSITORY = join(import.meta.dir, "../..");
 
 /**
  * Starts a service on a free port and waits until it listens.
@@ -46,35 +45,27 @@ export async function startServiceProcess(
   name: ServiceName,
   env: Record<string, string>,
 ): Promise<ServiceProcess> {
-  const child = spawnService(name, { PORT: "0", ...env });
   const lines: LogLine[] = [];
-  const stderr = { text: "" };
-  void readLines(child.stdout, (line) => lines.push(parseLine(line)));
-  void readLines(child.stderr, (line) => (stderr.text += `${line}\n`));
-  const stop = () => stopChild(child);
+  const child = spawnService(name, environment({ PORT: "0", ...env }), (line) =>
+    lines.push(parseLine(line)),
+  );
+  const stop = () => child.end("SIGTERM");
   try {
-    const listening = await until(
-      `${name} listens`,
-      () => {
-        if (child.exitCode !== null) throw new Error(`${name} ended: ${stderr.text}`);
-        return lines.find((line) => line.message === "listening");
-      },
-      LISTEN_TIMEOUT_MS,
-    );
-    const url = `http://127.0.0.1:${String(listening["port"])}`;
+    const port = await withTimeout(child.listening, LISTEN_TIMEOUT_MS);
+    const url = `http://127.0.0.1:${port}`;
     return {
       name,
       url,
       pid: child.pid,
       lines,
-      exited: child.exited,
-      kill: (signal) => child.kill(signal),
+      exited: child.ended.then((how) => Number(/status (\d+)/.exec(how)?.[1])),
+      kill: (signal) => void process.kill(child.pid, signal),
       ready: () => waitUntilReady(name, url),
       stop,
     };
-  } catch (error) {
+  } catch (cause) {
     await stop();
-    throw error;
+    throw new Error([`${name} does not listen`, ...child.lastLines()].join("\n  "), { cause });
   }
 }
 
@@ -83,7 +74,13 @@ export async function startAndFail(
   name: ServiceName,
   env: Record<string, string>,
 ): Promise<FailedStart> {
-  const child = spawnService(name, env);
+  const child = Bun.spawn([process.execPath, "run", `services/${name}/index.ts`], {
+    cwd: join(import.meta.dir, "../.."),
+    env: environment(env),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
   const timer = setTimeout(() => child.kill("SIGKILL"), LISTEN_TIMEOUT_MS);
   try {
     const [exitCode, stdout, stderr] = await Promise.all([
@@ -97,19 +94,9 @@ export async function startAndFail(
   }
 }
 
-function spawnService(name: ServiceName, env: Record<string, string>) {
+function environment(env: Record<string, string>): Record<string, string> {
   const { PATH = "/usr/bin:/bin", HOME = "/" } = process.env;
-  return Bun.spawn(
-    // --no-orphans: it ends with us, even where we are killed.
-    [process.execPath, "--no-orphans", "run", `services/${name}/index.ts`],
-    {
-      cwd: REPOSITORY,
-      env: { PATH, HOME, ...env },
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-    },
-  );
+  return { PATH, HOME, ...env };
 }
 
 async function waitUntilReady(name: string, url: string): Promise<void> {
@@ -120,35 +107,13 @@ async function waitUntilReady(name: string, url: string): Promise<void> {
       async () => {
         const response = await fetch(`${url}/readyz`);
         last = await response.text();
-        return response.status === 200 || undefined;
+        return response.status === 200;
       },
       READY_TIMEOUT_MS,
-      POLL_INTERVAL_MS,
     );
   } catch (cause) {
     throw new Error(`${name} does not become ready: ${last}`, { cause });
   }
-}
-
-async function stopChild(child: Bun.Subprocess): Promise<void> {
-  child.kill("SIGTERM");
-  const timer = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
-  await child.exited;
-  clearTimeout(timer);
-}
-
-async function readLines(
-  stream: ReadableStream<Uint8Array>,
-  take: (line: string) => void,
-): Promise<void> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    lines.filter(Boolean).forEach(take);
-  }
-  if (rest) take(rest);
 }
 
 function parseLine(line: string): LogLine {
