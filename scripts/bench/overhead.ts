@@ -205,10 +205,8 @@ function startServer(variant: Variant, sinkUrl: string, profileFolder: string | 
 
 function tableOf(samples: ReadonlyMap<string, readonly Sample[]>): string {
   const bare = samples.get("bare") ?? [];
-  const bareCpu = spreadOf(bare.map(({ cpuMicrosPerRequest }) => cpuMicrosPerRequest));
   const rows = [...samples].map(([name, own]) => {
     const of = (pick: (sample: Sample) => number) => spreadOf(own.map(pick));
-    const cpu = of((sample) => sample.cpuMicrosPerRequest);
     // Each round is compared with the bare server's run of the same round.
     const share = spreadOf(
       own.map(({ perSecond }, round) => perSecond / (bare[round]?.perSecond ?? Number.NaN)),
