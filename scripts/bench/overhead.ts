@@ -205,12 +205,14 @@ function startServer(variant: Variant, sinkUrl: string, profileFolder: string | 
 
 function tableOf(samples: ReadonlyMap<string, readonly Sample[]>): string {
   const bare = samples.get("bare") ?? [];
+  const bareCpu = spreadOf(bare.map(({ cpuMicrosPerRequest }) => cpuMicrosPerRequest));
   const rows = [...samples].map(([name, own]) => {
     const of = (pick: (sample: Sample) => number) => spreadOf(own.map(pick));
     // Each round is compared with the bare server's run of the same round.
     const share = spreadOf(
       own.map(({ perSecond }, round) => perSecond / (bare[round]?.perSecond ?? Number.NaN)),
     );
+    const cpu = of((sample) => sample.cpuMicrosPerRequest);
     return [
       name,
       showSpread(
@@ -218,10 +220,8 @@ function tableOf(samples: ReadonlyMap<string, readonly Sample[]>): string {
         whole,
       ),
       showSpread(share, percent),
-      showSpread(
-        of((sample) => sample.cpuMicrosPerRequest),
-        (value) => value.toFixed(1),
-      ),
+      showSpread(cpu, (value) => value.toFixed(1)),
+      percent(bareCpu.median / cpu.median),
       of((sample) => sample.exportedPerRequest).median.toFixed(2),
       percent(of((sample) => sample.droppedShare).median),
     ];
