@@ -52,8 +52,24 @@ function testApp() {
     .get("/healthz", () => inSpan("probe", {}, async () => "ok"));
 }
 
-const get = (path: string, headers: Record<string, string> = {}) =>
-  testApp().handle(new Request(`http://host:81${path}`, { headers }));
+const get = (path: string, headers: Record<string, string> = {}, host = "host:81") =>
+  testApp().handle(new Request(`http://${host}${path}`, { headers }));
+
+/** Sends what no HTTP client would, and waits for some answer. */
+async function sendRaw(port: number, request: string): Promise<void> {
+  const answered = Promise.withResolvers<void>();
+  const socket = await Bun.connect({
+    hostname: "127.0.0.1",
+    port,
+    socket: {
+      open: (open) => void open.write(request),
+      data: () => answered.resolve(),
+      close: () => answered.resolve(),
+    },
+  });
+  await answered.promise;
+  socket.end();
+}
 
 describe("a request", () => {
   test.each([
@@ -79,6 +95,8 @@ describe("a request", () => {
             "http.request.method": "GET",
             "url.path": path,
             "url.scheme": "http",
+            "server.address": "host",
+            "server.port": 81,
             "http.response.status_code": status,
             ...(name === "GET" ? {} : { "http.route": name.slice(4) }),
           },
@@ -132,7 +150,7 @@ describe("a request", () => {
   });
 
   test("shows host, port and user agent, and its query without secrets", async () => {
-    await get("/plain/1?a=1&token=abc", { host: "shop.example:8443", "user-agent": "curl/8" });
+    await get("/plain/1?a=1&token=abc", { "user-agent": "curl/8" }, "shop.example:8443");
     expect(recording.span("GET /plain/:id").attributes).toMatchObject({
       "server.address": "shop.example",
       "server.port": 8443,
@@ -142,15 +160,33 @@ describe("a request", () => {
   });
 
   test.each([
-    ["[::1]:81", "[::1]", 81],
-    ["[::1]", "[::1]", 80],
+    ["[::1]:81", "::1", 81],
+    ["[::1]", "::1", 80],
     ["shop.example", "shop.example", 80],
   ])("to host %s is split into address and port", async (host, address, port) => {
-    await get("/plain/1", { host });
+    await get("/plain/1", {}, host);
     expect(recording.span("GET /plain/:id").attributes).toMatchObject({
       "server.address": address,
       "server.port": port,
     });
+  });
+
+  // The runtime puts only a Host header that is valid into the URL.
+  test.each([
+    ["a b", "/x/healthz?q=1"],
+    ["user:hunter2@host", "/orders/7?q=1"],
+    ["a/b:1", "/x?q=1"],
+  ])("with the odd host %p shows its path, and no host", async (host, target) => {
+    const server = testApp().listen({ port: 0, hostname: "127.0.0.1" });
+    try {
+      await sendRaw(server.server?.port ?? 0, `GET ${target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      const { attributes } = recording.span("GET");
+      expect(attributes).toMatchObject({ "url.path": target.split("?")[0], "url.query": "q=1" });
+      expect(Object.keys(attributes)).not.toContain("server.address");
+      expect(JSON.stringify(attributes)).not.toContain("hunter2");
+    } finally {
+      await server.stop(true);
+    }
   });
 
   test("with a method that nobody knows is named HTTP", async () => {

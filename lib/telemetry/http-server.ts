@@ -6,14 +6,7 @@
  * a lifecycle hook does, and completes the span's name.
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/http/http-spans.md#http-server-span
  */
-import {
-  context,
-  ROOT_CONTEXT,
-  SpanKind,
-  trace,
-  type Attributes,
-  type Span,
-} from "@opentelemetry/api";
+import { context, SpanKind, trace, type Attributes, type Span } from "@opentelemetry/api";
 import { suppressTracing } from "@opentelemetry/core";
 import { Elysia } from "elysia";
 import {
@@ -30,9 +23,11 @@ import {
   ATTR_USER_AGENT_ORIGINAL,
 } from "./attributes.ts";
 import { isSdkDisabled } from "./disabled.ts";
+import { fixedSets } from "./fixed-attributes.ts";
 import { httpServerActiveRequests, httpServerRequestDuration } from "./instruments.ts";
+import { EMPTY_CONTEXT } from "./linked-context.ts";
 import { extractFromHttp } from "./propagation.ts";
-import { redactQuery } from "./redact.ts";
+import { redactPath, redactQuery } from "./redact.ts";
 import { routeLocation } from "./route-location.ts";
 import { failSpan, tracer } from "./span.ts";
 
@@ -41,8 +36,14 @@ const UNTRACED_PATHS = new Set(["/healthz", "/readyz", "/metrics"]);
 
 /** RFC 9110 and RFC 5789; any other method is `_OTHER`, so that a caller cannot invent series. */
 const KNOWN_METHODS = new Set(
-  "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE QUERY".split(" "),
+  (
+    process.env["OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"] ||
+    "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,TRACE,QUERY"
+  ).split(","),
 );
+
+/** A name or an IPv4 address, or an IPv6 address in brackets; then the port, if it is not the scheme's own. */
+const HOST = /^(?:([^\s:/?#@[\]]+)|\[([\da-f:.]+)\])(?::(\d{1,5}))?$/i;
 
 /** What is known of one request while it is handled; it goes with the request's span. */
 interface ServerRequest {
@@ -65,17 +66,19 @@ type Handle = (request: Request) => Response | Promise<Response>;
  * An Elysia plugin that traces every request of the app that uses it. Use it first, before routes.
  */
 export function httpServerTelemetry() {
-  const disabled = isSdkDisabled(process.env);
-  return new Elysia({ name: "orderflow.telemetry.http-server" })
+  const plugin = new Elysia({ name: "orderflow.telemetry.http-server" });
+  if (isSdkDisabled(process.env)) {
+    return plugin.wrap((inner) => (request: Request) => {
+      return passContextOn(inner as unknown as Handle, request);
+    });
+  }
+  return plugin
     .wrap((inner, request) => {
       const handle = inner as unknown as Handle;
-      if (disabled) return (again: Request) => passContextOn(handle, again);
-      // Read once: the runtime puts the text together at each look.
-      const { url } = request;
-      const path = pathOf(url);
-      return UNTRACED_PATHS.has(path)
-        ? (again: Request) => context.with(suppressTracing(ROOT_CONTEXT), handle, undefined, again)
-        : (again: Request) => serve(handle, again, url, path);
+      const target = targetOf(request);
+      return UNTRACED_PATHS.has(target.path)
+        ? (again: Request) => context.with(suppressTracing(EMPTY_CONTEXT), handle, undefined, again)
+        : (again: Request) => serve(handle, again, target);
     })
     .onTransform({ as: "global" }, ({ route }) => noteRoute(route))
     .onError({ as: "global" }, ({ route }) => noteRoute(route));
@@ -92,29 +95,24 @@ export function noteServerError(error: unknown): void {
 
 /** Whether a request is a probe or a scrape, which makes no spans and is not counted. */
 export function isProbe(request: Request): boolean {
-  return UNTRACED_PATHS.has(pathOf(request.url));
+  return UNTRACED_PATHS.has(targetOf(request).path);
 }
 
 /** All that is left to do without the SDK: what came in goes on to the services that are called. */
 function passContextOn(handle: Handle, request: Request): Response | Promise<Response> {
-  const parent = extractFromHttp(ROOT_CONTEXT, request.headers);
-  return parent === ROOT_CONTEXT
+  const parent = extractFromHttp(EMPTY_CONTEXT, request.headers);
+  return parent === EMPTY_CONTEXT
     ? handle(request)
     : context.with(parent, handle, undefined, request);
 }
 
-function serve(
-  handle: Handle,
-  request: Request,
-  url: string,
-  path: string,
-): Response | Promise<Response> {
+function serve(handle: Handle, request: Request, target: Target): Response | Promise<Response> {
   const startedMs = performance.now();
   const method = KNOWN_METHODS.has(request.method) ? request.method : "_OTHER";
-  const parent = extractFromHttp(ROOT_CONTEXT, request.headers);
+  const parent = extractFromHttp(EMPTY_CONTEXT, request.headers);
   const span: ServerSpan = tracer().startSpan(
     method === "_OTHER" ? "HTTP" : method,
-    { kind: SpanKind.SERVER, attributes: requestAttributes(request, method, url, path) },
+    { kind: SpanKind.SERVER, attributes: requestAttributes(request, method, target) },
     parent,
   );
   const current: ServerRequest = { span, method };
@@ -144,25 +142,20 @@ function serve(
 function requestAttributes(
   request: Request,
   method: string,
-  url: string,
-  path: string,
+  { host, path, query }: Target,
 ): Attributes {
   const attributes: Attributes = {
     [ATTR_HTTP_REQUEST_METHOD]: method,
-    [ATTR_URL_PATH]: path,
+    [ATTR_URL_PATH]: redactPath(path),
     [ATTR_URL_SCHEME]: "http",
   };
   if (method === "_OTHER") attributes[ATTR_HTTP_REQUEST_METHOD_ORIGINAL] = request.method;
-  const queryAt = url.indexOf("?");
-  if (queryAt >= 0 && queryAt < url.length - 1) {
-    attributes[ATTR_URL_QUERY] = redactQuery(url.slice(queryAt + 1));
-  }
-  const host = request.headers.get("host");
-  if (host) {
-    const portAt = host.lastIndexOf(":");
-    const port = portAt > host.lastIndexOf("]") ? Number(host.slice(portAt + 1)) : 80;
-    attributes[ATTR_SERVER_ADDRESS] = portAt > host.lastIndexOf("]") ? host.slice(0, portAt) : host;
-    if (Number.isInteger(port)) attributes[ATTR_SERVER_PORT] = port;
+  if (query !== "") attributes[ATTR_URL_QUERY] = redactQuery(query);
+  const [, name, ipv6, port = "80"] = HOST.exec(host) ?? [];
+  const address = name ?? ipv6;
+  if (address !== undefined && Number(port) > 0 && Number(port) <= 65_535) {
+    attributes[ATTR_SERVER_ADDRESS] = address;
+    attributes[ATTR_SERVER_PORT] = Number(port);
   }
   const userAgent = request.headers.get("user-agent");
   if (userAgent) attributes[ATTR_USER_AGENT_ORIGINAL] = userAgent;
@@ -187,28 +180,45 @@ function noteRoute(route: string | undefined): void {
  */
 function endServerSpan(current: ServerRequest, status: number, startedMs: number): void {
   const { span, method, route, error } = current;
-  const attributes: Attributes = {
-    [ATTR_HTTP_REQUEST_METHOD]: method,
-    [ATTR_URL_SCHEME]: "http",
-    [ATTR_HTTP_RESPONSE_STATUS_CODE]: status,
-  };
-  if (route) attributes[ATTR_HTTP_ROUTE] = route;
-  if (status >= 500) attributes[ATTR_ERROR_TYPE] = String(status);
-  httpServerRequestDuration.record((performance.now() - startedMs) / 1000, attributes);
+  httpServerRequestDuration.record(
+    (performance.now() - startedMs) / 1000,
+    metricAttributes(`${method} ${status} ${route}`, method, status, route),
+  );
 
   span.setAttribute(ATTR_HTTP_RESPONSE_STATUS_CODE, status);
   if (status >= 500) failSpan(span, String(status), error);
   span.end();
 }
 
+const metricAttributes = fixedSets((method: string, status: number, route?: string) => ({
+  [ATTR_HTTP_REQUEST_METHOD]: method,
+  [ATTR_URL_SCHEME]: "http",
+  [ATTR_HTTP_RESPONSE_STATUS_CODE]: status,
+  ...(route && { [ATTR_HTTP_ROUTE]: route }),
+  ...(status >= 500 && { [ATTR_ERROR_TYPE]: String(status) }),
+}));
+
 function currentRequest(): ServerRequest | undefined {
   const span: ServerSpan | undefined = trace.getActiveSpan();
   return span?.[SERVER_REQUEST];
 }
 
-function pathOf(url: string): string {
-  const pathAt = url.indexOf("/", url.indexOf("://") + 3);
-  if (pathAt < 0) return "/";
+/** What a request is for, cut out of its URL: a URL object would cost more than the span. */
+interface Target {
+  /** As in the Host header; empty where that was none. */
+  host: string;
+  path: string;
+  query: string;
+}
+
+function targetOf({ url }: Request): Target {
+  // With a Host header that is not valid the runtime gives the path alone.
+  const hostAt = url.startsWith("/") ? 0 : url.indexOf("://") + 3;
+  const pathAt = url.indexOf("/", hostAt);
   const queryAt = url.indexOf("?", pathAt);
-  return queryAt < 0 ? url.slice(pathAt) : url.slice(pathAt, queryAt);
+  return {
+    host: url.slice(hostAt, pathAt),
+    path: url.slice(pathAt, queryAt < 0 ? undefined : queryAt),
+    query: queryAt < 0 ? "" : url.slice(queryAt + 1),
+  };
 }

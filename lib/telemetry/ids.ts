@@ -4,6 +4,8 @@ import type { IdGenerator } from "@opentelemetry/sdk-trace-base";
 const TRACE_ID_DIGITS = 32;
 const SPAN_ID_DIGITS = 16;
 
+const NO_ID = "0".repeat(TRACE_ID_DIGITS);
+
 const bytes = Buffer.allocUnsafe(8_192);
 let digits = "";
 let at = 0;
@@ -26,5 +28,5 @@ function take(count: number): string {
   at += count;
   const id = digits.slice(at - count, at);
   // All zeros is not a valid id; nobody will ever see this happen.
-  return /[1-9a-f]/.test(id) ? id : take(count);
+  return NO_ID.startsWith(id) ? take(count) : id;
 }

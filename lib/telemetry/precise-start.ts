@@ -15,15 +15,25 @@ let offsetMs = Date.now() - performance.now();
 /** A span processor that sets each span's start; it goes before the one that exports. */
 export const preciseStart: SpanProcessor = {
   onStart(span: Span) {
+    // The SDK has just read the wall clock for it.
+    const [seconds, nanos] = span.startTime;
     // Read-only for everyone else; nobody has read it yet.
-    (span as { startTime: HrTime }).startTime = now();
+    (span as { startTime: HrTime }).startTime = preciseTime(seconds * 1000 + nanos / 1e6);
   },
   onEnd() {},
   forceFlush: async () => {},
   shutdown: async () => {},
 };
 
-function now(): HrTime {
+function preciseTime(wallMs: number): HrTime {
+  let nowMs = performance.now() + offsetMs;
+  if (nowMs < wallMs || nowMs > wallMs + 1) nowMs = setClock();
+  const seconds = Math.floor(nowMs / 1000);
+  return [seconds, Math.floor((nowMs - seconds * 1000) * 1e6)];
+}
+
+/** Sets our clock by the wall clock where the two differ. @returns the time */
+function setClock(): number {
   // The wall clock is read on both sides: the process may lose the processor between two readings.
   const earliestMs = Date.now();
   const monotonicMs = performance.now();
@@ -31,7 +41,5 @@ function now(): HrTime {
   const oursMs = monotonicMs + offsetMs;
   if (oursMs < earliestMs) offsetMs += earliestMs - oursMs;
   else if (oursMs > latestMs) offsetMs -= oursMs - latestMs;
-  const nowMs = monotonicMs + offsetMs;
-  const seconds = Math.floor(nowMs / 1000);
-  return [seconds, Math.floor((nowMs - seconds * 1000) * 1e6)];
+  return monotonicMs + offsetMs;
 }
