@@ -7,7 +7,7 @@
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/db/postgresql.md
  */
 import { SpanKind, trace, context, type Attributes } from "@opentelemetry/api";
-import type { SQL } from "bun";
+import type { ReservedSQL, SQL } from "bun";
 import {
   ATTR_DB_NAMESPACE,
   ATTR_DB_QUERY_SUMMARY,
@@ -19,6 +19,7 @@ import {
   ATTR_SERVER_PORT,
 } from "./attributes.ts";
 import { callerLocation } from "./code-location.ts";
+import { fixed } from "./fixed-attributes.ts";
 import { dbClientOperationDuration } from "./instruments.ts";
 import { errorTypeOf, failSpan, tracer } from "./span.ts";
 import { summarizeQuery } from "./sql-summary.ts";
@@ -28,6 +29,7 @@ const TEXTS_MAX = 200;
 
 /** What can run a statement: a pool, or the one connection of a transaction. */
 type Connection = Pick<SQL, "unsafe">;
+type Execute = (text: string, values: unknown[]) => Promise<unknown>;
 
 interface Statement {
   text: string;
@@ -69,13 +71,17 @@ export function traceSql(pool: SQL, url: string): TracedSql {
     ...queryable(pool, statements),
     async transaction<T>(work: (connection: Queryable) => Promise<T>): Promise<T> {
       const location = callerLocation();
-      const connection = await pool.reserve();
+      let connection: ReservedSQL | undefined;
       const control = (text: string) =>
-        runTraced(connection, statements.ofText(text), [], location);
+        runTraced(statements.ofText(text), [], location, async (...statement) => {
+          // Inside the span of BEGIN: a pool that is empty, or a server that is away, shows there.
+          connection ??= await pool.reserve();
+          return await connection.unsafe(...statement);
+        });
       try {
         await control("BEGIN");
         try {
-          const result = await work(queryable(connection, statements));
+          const result = await work(queryable(connection as unknown as ReservedSQL, statements));
           await control("COMMIT");
           return result;
         } catch (error) {
@@ -85,28 +91,29 @@ export function traceSql(pool: SQL, url: string): TracedSql {
           throw error;
         }
       } finally {
-        connection.release();
+        connection?.release();
       }
     },
   };
 }
 
 function queryable(connection: Connection, statements: Statements): Queryable {
+  const execute: Execute = (text, values) => connection.unsafe(text, values);
   return {
     query<Row>(strings: TemplateStringsArray, ...values: unknown[]) {
-      return runTraced<Row>(connection, statements.ofTemplate(strings), values, callerLocation());
+      return runTraced<Row>(statements.ofTemplate(strings), values, callerLocation(), execute);
     },
     run<Row>(text: string, values: readonly unknown[]) {
-      return runTraced<Row>(connection, statements.ofText(text), values, callerLocation());
+      return runTraced<Row>(statements.ofText(text), values, callerLocation(), execute);
     },
   };
 }
 
 async function runTraced<Row>(
-  connection: Connection,
   statement: Statement,
   values: readonly unknown[],
   location: Attributes | undefined,
+  execute: Execute,
 ): Promise<Row[]> {
   const span = tracer().startSpan(statement.summary, {
     kind: SpanKind.CLIENT,
@@ -116,7 +123,7 @@ async function runTraced<Row>(
   let failure: Attributes | undefined;
   try {
     const active = trace.setSpan(context.active(), span);
-    return await context.with(active, () => connection.unsafe(statement.text, [...values]));
+    return (await context.with(active, execute, undefined, statement.text, [...values])) as Row[];
   } catch (error) {
     failure = failureAttributes(error);
     span.setAttributes(failure);
@@ -175,7 +182,7 @@ class Statements {
 
   #create(text: string): Statement {
     const summary = summarizeQuery(text);
-    const metricAttributes = { ...this.#target, [ATTR_DB_QUERY_SUMMARY]: summary };
+    const metricAttributes = fixed({ ...this.#target, [ATTR_DB_QUERY_SUMMARY]: summary });
     const spanAttributes = { ...metricAttributes, [ATTR_DB_QUERY_TEXT]: text };
     return { text, summary, spanAttributes, metricAttributes };
   }
