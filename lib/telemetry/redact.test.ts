@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { assert, property, stringMatching } from "fast-check";
-import { isSecretName, redactQuery, redactText } from "./redact.ts";
+import { isSecretName, redactPath, redactQuery, redactText } from "./redact.ts";
 
 describe("a name says that its value is secret", () => {
   test.each([
@@ -29,12 +29,26 @@ describe("a name says that its value is secret", () => {
     "private_key",
     "privateKey",
     "secretAccessKey",
+    "accesstoken",
+    "APIToken",
+    "clientsecret",
+    "userpwd",
+    "auth",
+    "jwt",
   ])("%s", (name) => expect(isSecretName(name)).toBe(true));
 
-  test.each(["order_id", "customer_id", "passenger", "compass", "tokens", "design", "monkey", ""])(
-    "%p does not",
-    (name) => expect(isSecretName(name)).toBe(false),
-  );
+  test.each([
+    "order_id",
+    "customer_id",
+    "passenger",
+    "compass",
+    "tokens",
+    "design",
+    "monkey",
+    "author",
+    "secretary",
+    "",
+  ])("%p does not", (name) => expect(isSecretName(name)).toBe(false));
 });
 
 describe("a query string", () => {
@@ -52,6 +66,8 @@ describe("a query string", () => {
     "password",
     "api_key",
     "p%61ssword",
+    "%70assword%",
+    "idtoken",
   ])("hides the value of %s and keeps its name", (name) => {
     expect(redactQuery(`a=1&${name}=hunter2&b=2`)).toBe(`a=1&${name}=REDACTED&b=2`);
   });
@@ -61,9 +77,27 @@ describe("a query string", () => {
     (query) => expect(redactQuery(query)).toBe(query),
   );
 
+  test.each([
+    ["x=postgres://u:hunter2@h&a=1", "x=postgres://REDACTED:REDACTED@h&a=1"],
+    ["redirect=https%3A%2F%2Fu%3Ahunter2%40h", "redirect=https://REDACTED:REDACTED@h"],
+    ["q=password%3Dhunter2", "q=password=REDACTED"],
+    ["a=1;password=hunter2", "a=1;password=REDACTED"],
+  ])("hides what is secret within %s", (query, shown) => expect(redactQuery(query)).toBe(shown));
+
   test("hides a value that holds an equals sign", () => {
     expect(redactQuery("token=a=b")).toBe("token=REDACTED");
   });
+});
+
+describe("a path", () => {
+  test.each([
+    ["/orders/postgres://u:hunter2@h", "/orders/postgres://REDACTED:REDACTED@h"],
+    ["/inventory/Authorization:%20Token%20abc123", "/inventory/Authorization:%20REDACTED"],
+  ])("%s", (path, shown) => expect(redactPath(path)).toBe(shown));
+
+  test.each(["/orders/7", "/inventory/100%25%ZZ%20a:b"])("%s: nothing to hide", (path) =>
+    expect(redactPath(path)).toBe(path),
+  );
 });
 
 describe("a text", () => {
@@ -82,6 +116,17 @@ describe("a text", () => {
     ["client_secret=hunter2&a=1", "client_secret=REDACTED&a=1"],
     ["POSTGRES_PASSWORD=hunter2", "POSTGRES_PASSWORD=REDACTED"],
     ["token: 'a b'", "token: REDACTED"],
+    ["Authorization: Token abc123", "Authorization: REDACTED"],
+    ["Authorization: ApiKey k9\nnext", "Authorization: REDACTED\nnext"],
+    ['Authorization: Digest username="x", response="dead"', "Authorization: REDACTED"],
+    [String.raw`{\"password\":\"hunter2\",\"a\":1}`, String.raw`{\"password\":REDACTED,\"a\":1}`],
+    [String.raw`{"password":"hun\"ter2","a":1}`, '{"password":REDACTED,"a":1}'],
+    ["password=hun,ter2", "password=REDACTED"],
+    ["pass=hunter2", "pass=REDACTED"],
+    ["passphrase: hunter2, user: x", "passphrase: REDACTED, user: x"],
+    ["sent Bearer eyJhbGciOi.abc", "sent Bearer REDACTED"],
+    ["sent Basic dXNlcjpwYXNz", "sent Basic REDACTED"],
+    ["postgres://u:p/w@h/x", "postgres://REDACTED:REDACTED@h/x"],
   ])("%s", (text, shown) => expect(redactText(text)).toBe(shown));
 
   test.each([
@@ -90,6 +135,8 @@ describe("a text", () => {
     "mail to a@example.com",
     "the password is wrong",
     "http://127.0.0.1:8080/orders?limit=3",
+    "http://127.0.0.1:8080/orders?to=a@b",
+    "a basic understanding",
   ])("%s: nothing to hide", (text) => expect(redactText(text)).toBe(text));
 
   test("never shows a URL's password, whatever it is made of", () => {
