@@ -3,7 +3,7 @@
  *
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/http/http-spans.md#http-client-span
  */
-import { context, SpanKind, trace, type Attributes, type Span } from "@opentelemetry/api";
+import { context, SpanKind, trace, type Attributes } from "@opentelemetry/api";
 import {
   ATTR_ERROR_TYPE,
   ATTR_HTTP_REQUEST_METHOD,
@@ -16,7 +16,7 @@ import {
 import { callerLocation } from "./code-location.ts";
 import { httpClientRequestDuration } from "./instruments.ts";
 import { injectedHeaders, showInjected } from "./propagation.ts";
-import { redactQuery, REDACTED } from "./redact.ts";
+import { redactPath, redactQuery, REDACTED } from "./redact.ts";
 import { errorTypeOf, failSpan, tracer } from "./span.ts";
 
 export interface TracedRequest {
@@ -51,7 +51,7 @@ export async function tracedFetch(url: string, request: TracedRequest): Promise<
   const port = Number(target.port) || (target.protocol === "https:" ? 443 : 80);
   const metricAttributes: Attributes = {
     [ATTR_HTTP_REQUEST_METHOD]: request.method,
-    [ATTR_SERVER_ADDRESS]: target.hostname,
+    [ATTR_SERVER_ADDRESS]: target.hostname.replace(/^\[|\]$/g, ""),
     [ATTR_SERVER_PORT]: port,
   };
   const span = tracer().startSpan(request.method, {
@@ -76,8 +76,15 @@ export async function tracedFetch(url: string, request: TracedRequest): Promise<
       redirect: "manual",
       signal: AbortSignal.timeout(request.timeoutMs),
     });
+    // Noted before the body is there: it may break off.
+    metricAttributes[ATTR_HTTP_RESPONSE_STATUS_CODE] = response.status;
+    span.setAttribute(ATTR_HTTP_RESPONSE_STATUS_CODE, response.status);
     const body = await response.text();
-    recordStatus(span, metricAttributes, response.status, request.errorOf?.(response.status, body));
+    if (response.status >= 400) {
+      metricAttributes[ATTR_ERROR_TYPE] = String(response.status);
+      const text = request.errorOf?.(response.status, body) ?? `answered ${response.status}`;
+      failSpan(span, String(response.status), text);
+    }
     return { status: response.status, headers: response.headers, body };
   } catch (error) {
     metricAttributes[ATTR_ERROR_TYPE] = fetchErrorType(error);
@@ -89,25 +96,14 @@ export async function tracedFetch(url: string, request: TracedRequest): Promise<
   }
 }
 
-function recordStatus(span: Span, metricAttributes: Attributes, status: number, text?: string) {
-  span.setAttribute(ATTR_HTTP_RESPONSE_STATUS_CODE, status);
-  metricAttributes[ATTR_HTTP_RESPONSE_STATUS_CODE] = status;
-  if (status >= 400) {
-    metricAttributes[ATTR_ERROR_TYPE] = String(status);
-    failSpan(span, String(status), text);
-  }
-}
-
 /** Bun's connection errors are plain Errors with a `code`, for example `ConnectionRefused`. */
 function fetchErrorType(error: unknown): string {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return typeof code === "string" ? code : errorTypeOf(error);
 }
 
-function recordableUrl(target: URL): string {
-  const shown = new URL(target);
-  if (shown.username) shown.username = REDACTED;
-  if (shown.password) shown.password = REDACTED;
-  if (shown.search) shown.search = redactQuery(shown.search.slice(1));
-  return shown.href;
+function recordableUrl({ protocol, username, password, host, pathname, search }: URL): string {
+  const user = username || password ? `${REDACTED}:${REDACTED}@` : "";
+  const query = search && `?${redactQuery(search.slice(1))}`;
+  return `${protocol}//${user}${host}${redactPath(pathname)}${query}`;
 }
