@@ -87,6 +87,14 @@ describe("what a Kafka record brings along", () => {
     }
   });
 
+  test.each(["a=b;note=€", "a=b;note=x\ny", "a=b;note=\u0001"])(
+    "may be a baggage that no HTTP header can carry: %p goes no further",
+    (baggage) => {
+      const parent = extractFromKafka(ROOT_CONTEXT, { traceparent: TRACEPARENT, baggage });
+      expect(injectedHeaders(parent)).toEqual({ traceparent: TRACEPARENT });
+    },
+  );
+
   test("is nothing where there are no headers, or two different ones of the name", () => {
     const other = `00-${"a".repeat(32)}-${SPAN_ID}-01`;
     for (const headers of [{}, { traceparent: undefined }, { traceparent: [TRACEPARENT, other] }]) {
@@ -100,6 +108,7 @@ const fieldsOf = (names?: string) => createPropagator(names).propagator.fields()
 describe("OTEL_PROPAGATORS", () => {
   test("is tracecontext and baggage where it is not set", () => {
     expect(fieldsOf()).toEqual(["baggage", "traceparent", "tracestate"]);
+    expect(fieldsOf(" ")).toEqual(["baggage", "traceparent", "tracestate"]);
   });
 
   test("chooses, and says what it does not know", () => {

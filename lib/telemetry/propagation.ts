@@ -13,6 +13,7 @@ import {
   type Context,
   type TextMapGetter,
   type TextMapPropagator,
+  type TextMapSetter,
 } from "@opentelemetry/api";
 import {
   CompositePropagator,
@@ -25,6 +26,11 @@ import { codeLocationEnabled } from "./code-location.ts";
 /** Trace context § 3.3.1.1: a list of more members is not valid, and is not passed on. */
 const TRACESTATE_MEMBERS_MAX = 32;
 
+const DEFAULT_PROPAGATORS = "tracecontext,baggage";
+
+/** What a header's value may be made of; what came with a record may hold anything else. */
+const HEADER_VALUE = /^[\t\x20-\x7e]+$/;
+
 /** Record headers as kafkajs hands them over; a repeated key holds a list. */
 export type KafkaHeaders = Record<string, Buffer | string | (Buffer | string)[] | undefined>;
 
@@ -33,16 +39,18 @@ export type TraceHeaders = Record<string, string>;
 
 /**
  * Builds the propagator that OTEL_PROPAGATORS asks for.
- * @param names comma-separated; `tracecontext`, `baggage` and `none` are known, others are reported
+ * @param names comma-separated; `tracecontext`, `baggage` and `none` are known, others are reported;
+ *   empty counts as not set
  * @returns the propagator, and the names that were not known
  */
-export function createPropagator(names = "tracecontext,baggage"): {
+export function createPropagator(names?: string): {
   propagator: TextMapPropagator;
   unknown: string[];
 } {
   const propagators: TextMapPropagator[] = [];
   const unknown: string[] = [];
-  for (const name of new Set(names.split(",").map((part) => part.trim()))) {
+  const wanted = (names?.trim() || DEFAULT_PROPAGATORS).split(",").map((part) => part.trim());
+  for (const name of new Set(wanted)) {
     if (name === "tracecontext") propagators.push(new W3CTraceContextPropagator());
     else if (name === "baggage") propagators.push(new W3CBaggagePropagator());
     else if (name !== "none" && name !== "") unknown.push(name);
@@ -66,9 +74,16 @@ export function extractFromKafka(parent: Context, headers: KafkaHeaders): Contex
 /** The headers that carry the active span to the next process. */
 export function injectedHeaders(from: Context = context.active()): TraceHeaders {
   const headers: TraceHeaders = {};
-  propagation.inject(from, headers);
+  propagation.inject(from, headers, headerSetter);
   return headers;
 }
+
+/** A baggage that no header can carry is left out: with it the call itself would fail. */
+const headerSetter: TextMapSetter<TraceHeaders> = {
+  set(headers, key, value) {
+    if (HEADER_VALUE.test(value)) headers[key] = value;
+  },
+};
 
 /**
  * With code locations on, an outgoing span also shows the `traceparent` it sent, so that a reader
