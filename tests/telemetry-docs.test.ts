@@ -79,6 +79,7 @@ describe("what is documented is what was seen", () => {
     }
     // Lost spans are seen in collector-outage.test.ts.
     seen["otel.sdk.processor.span.processed"]?.add("error.type");
+    seen["otel.sdk.processor.log.processed"]?.add("error.type");
     expect(
       Object.fromEntries(Object.entries(seen).map(([name, keys]) => [name, sorted(keys)])),
     ).toEqual(

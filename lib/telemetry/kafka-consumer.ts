@@ -5,14 +5,7 @@
  * context too, as the conventions ask of every `process` span.
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/messaging/messaging-spans.md#consumer-spans
  */
-import {
-  context,
-  ROOT_CONTEXT,
-  SpanKind,
-  trace,
-  type Attributes,
-  type Span,
-} from "@opentelemetry/api";
+import { context, SpanKind, trace, type Attributes, type Span } from "@opentelemetry/api";
 import {
   ATTR_ERROR_TYPE,
   ATTR_KAFKA_MESSAGE_TOMBSTONE,
@@ -24,7 +17,8 @@ import {
   ATTR_MESSAGING_SYSTEM_NAME,
 } from "./attributes.ts";
 import { messagingClientConsumedMessages, messagingProcessDuration } from "./instruments.ts";
-import { linkTo, messagingAttributes } from "./kafka-producer.ts";
+import { keyText, linkTo, messagingAttributes } from "./kafka-producer.ts";
+import { EMPTY_CONTEXT } from "./linked-context.ts";
 import { extractFromKafka, type KafkaHeaders } from "./propagation.ts";
 import { errorTypeOf, failSpan, tracer } from "./span.ts";
 
@@ -52,7 +46,7 @@ export async function traceProcess<T>(
   options: { consumerGroup: string; location?: Attributes | undefined },
   handle: (span: Span) => Promise<T>,
 ): Promise<T> {
-  const creation = extractFromKafka(ROOT_CONTEXT, record.headers);
+  const creation = extractFromKafka(EMPTY_CONTEXT, record.headers);
   const group: Attributes = {
     [ATTR_MESSAGING_SYSTEM_NAME]: "kafka",
     [ATTR_MESSAGING_DESTINATION_NAME]: record.topic,
@@ -64,7 +58,7 @@ export async function traceProcess<T>(
       kind: SpanKind.CONSUMER,
       links: linkTo(creation),
       attributes: {
-        ...messagingAttributes("process", record.topic, record.key?.toString()),
+        ...messagingAttributes("process", record.topic, keyText(record.key)),
         ...group,
         [ATTR_MESSAGING_DESTINATION_PARTITION_ID]: String(record.partition),
         [ATTR_KAFKA_OFFSET]: Number(record.offset),

@@ -8,9 +8,9 @@
  *
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/messaging/messaging-spans.md#producer-spans
  */
+import { isUtf8 } from "node:buffer";
 import {
   context,
-  ROOT_CONTEXT,
   SpanKind,
   trace,
   type Attributes,
@@ -29,6 +29,7 @@ import {
 } from "./attributes.ts";
 import { callerLocation } from "./code-location.ts";
 import { messagingClientOperationDuration, messagingClientSentMessages } from "./instruments.ts";
+import { EMPTY_CONTEXT } from "./linked-context.ts";
 import {
   extractFromKafka,
   injectedHeaders,
@@ -78,10 +79,10 @@ export function traceSend<T>(
   records: readonly { key: string; headers: KafkaHeaders }[],
   send: () => Promise<T>,
 ): Promise<T> {
-  const creations = records.map(({ headers }) => extractFromKafka(ROOT_CONTEXT, headers));
+  const creations = records.map(({ headers }) => extractFromKafka(EMPTY_CONTEXT, headers));
   const [single] = records;
   const alone = records.length === 1 && single !== undefined;
-  const parent = alone ? (creations[0] ?? ROOT_CONTEXT) : context.active();
+  const parent = alone ? (creations[0] ?? EMPTY_CONTEXT) : context.active();
   const attributes = alone
     ? messagingAttributes("send", topic, single.key)
     : {
@@ -109,10 +110,10 @@ export function traceDeadLetter<T>(
   send: () => Promise<T>,
 ): Promise<T> {
   const attributes = {
-    ...messagingAttributes("send", topic, record.key?.toString()),
+    ...messagingAttributes("send", topic, keyText(record.key)),
     ...(record.value === null && { [ATTR_KAFKA_MESSAGE_TOMBSTONE]: true }),
   };
-  const links = linkTo(extractFromKafka(ROOT_CONTEXT, record.headers ?? {}));
+  const links = linkTo(extractFromKafka(EMPTY_CONTEXT, record.headers ?? {}));
   return sendSpan(topic, SpanKind.PRODUCER, attributes, links, context.active(), send, 1);
 }
 
@@ -167,6 +168,11 @@ export function messagingAttributes(
   };
   if (key !== undefined) attributes[ATTR_KAFKA_MESSAGE_KEY] = key;
   return attributes;
+}
+
+/** A record's key as text; a key that is no text has no form that could stand on a span. */
+export function keyText(key: Buffer | null): string | undefined {
+  return key && isUtf8(key) ? key.toString() : undefined;
 }
 
 /** A link to a message's creation context; none where the message brought no context along. */

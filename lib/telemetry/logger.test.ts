@@ -173,13 +173,24 @@ test("each line goes to OpenTelemetry's logger as well, where one is set", () =>
     level: "info",
     otlp: { emit: (record) => void records.push(record), enabled: () => true },
   });
-  logger.warn("hello", { a: 1, password: "hunter2" });
+  logger.warn("hello", {
+    a: 1,
+    password: "hunter2",
+    "kafka.offset": 2,
+    error: new RangeError("no"),
+  });
   expect(records).toEqual([
     {
       severityNumber: 13,
       severityText: "WARN",
       body: "hello",
-      attributes: { a: 1, password: "REDACTED" },
+      attributes: {
+        "orderflow.a": 1,
+        "orderflow.password": "REDACTED",
+        "kafka.offset": 2,
+        "exception.type": "RangeError",
+        "exception.message": "no",
+      },
     },
   ]);
 });

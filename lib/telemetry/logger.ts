@@ -6,6 +6,7 @@
  */
 import { context, trace } from "@opentelemetry/api";
 import { SeverityNumber, type Logger as OtlpLogger } from "@opentelemetry/api-logs";
+import { ATTR_EXCEPTION_MESSAGE, ATTR_EXCEPTION_TYPE } from "./attributes.ts";
 import { isSecretName, REDACTED, redactText } from "./redact.ts";
 import { errorTypeOf } from "./span.ts";
 
@@ -88,8 +89,25 @@ function write(level: Level, message: string, fields: LogFields = {}): void {
     severityNumber: severity,
     severityText: level.toUpperCase(),
     body: safeMessage,
-    attributes: safeFields,
+    attributes: recordAttributes(safeFields),
   });
+}
+
+/** Names that the conventions have, by their first part. */
+const CONVENTIONAL = /^(?:orderflow|messaging|kafka|server)\./;
+
+/** The fields as attributes of a log record: what the conventions have no name for is ours. */
+function recordAttributes(fields: Record<string, SafeValue>): Record<string, SafeValue> {
+  const attributes: Record<string, SafeValue> = {};
+  for (const [name, value] of Object.entries(fields)) {
+    if (name === "error" && typeof value === "object" && value !== null && "type" in value) {
+      attributes[ATTR_EXCEPTION_TYPE] = value["type"] ?? null;
+      attributes[ATTR_EXCEPTION_MESSAGE] = value["message"] ?? null;
+    } else {
+      attributes[CONVENTIONAL.test(name) ? name : `orderflow.${name}`] = value;
+    }
+  }
+  return attributes;
 }
 
 type SafeValue = string | number | boolean | null | SafeValue[] | { [name: string]: SafeValue };

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { resourceFromAttributes } from "@opentelemetry/resources";
 import {
   AggregationTemporality,
   InMemoryMetricExporter,
@@ -42,6 +43,14 @@ test("a label's value cannot break out of its line", async () => {
   );
   expect(text).toContain(String.raw`path="x\"} 9\nforged_total 9 \\"`);
   expect(text).not.toMatch(/^forged/m);
+});
+
+test("whatever the resource's attributes are called, target_info is valid", async () => {
+  const { reader, scrape } = createPrometheusReader(undefined);
+  const resource = resourceFromAttributes({ "team.name": "a", team_name: "b", "1x": "c", ö: "d" });
+  const provider = new MeterProvider({ resource, readers: [reader] });
+  expect(await scrape()).toContain('target_info{_1x="c",team_name="a;b",_="d"} 1\n');
+  await provider.shutdown();
 });
 
 test("what was counted shows at every scrape, not only the first", async () => {

@@ -5,7 +5,9 @@
  * specification asks for and that every dashboard expects: the unit as a suffix of the name.
  * @see https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/#metric-metadata
  */
+import type { Attributes } from "@opentelemetry/api";
 import { PrometheusExporter, PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
+import { resourceFromAttributes } from "@opentelemetry/resources";
 import {
   AggregationTemporality,
   InstrumentType,
@@ -34,7 +36,7 @@ export function createPrometheusReader(push: MetricReader | undefined) {
     async scrape(): Promise<string> {
       const { resourceMetrics } = await reader.collect();
       return serializer.serialize({
-        ...resourceMetrics,
+        resource: resourceFromAttributes(labelsOf(resourceMetrics.resource.attributes)),
         scopeMetrics: resourceMetrics.scopeMetrics.map((scope) => ({
           ...scope,
           metrics: scope.metrics.map(withUnitSuffix),
@@ -47,4 +49,18 @@ export function createPrometheusReader(push: MetricReader | undefined) {
 function withUnitSuffix<T extends MetricData>(metric: T): T {
   const suffix = UNIT_SUFFIX[metric.descriptor.unit] ?? "";
   return { ...metric, descriptor: { ...metric.descriptor, name: metric.descriptor.name + suffix } };
+}
+
+/**
+ * A resource's attributes as labels of `target_info`. The serialiser makes names valid, but not those
+ * that begin with a digit; and two that become the same would cost the whole scrape.
+ */
+function labelsOf(attributes: Attributes): Attributes {
+  const labels: Record<string, string> = {};
+  for (const key of Object.keys(attributes).sort()) {
+    const label = key.replace(/[^A-Za-z0-9_]/g, "_").replace(/^(?=\d)/, "_");
+    const value = String(attributes[key]);
+    labels[label] = label in labels ? `${labels[label]};${value}` : value;
+  }
+  return labels;
 }

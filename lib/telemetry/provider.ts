@@ -15,7 +15,6 @@ import {
   trace,
   type DiagLogger,
 } from "@opentelemetry/api";
-import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-proto";
 import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
 import { BatchLogRecordProcessor, LoggerProvider } from "@opentelemetry/sdk-logs";
@@ -25,9 +24,11 @@ import {
   type MetricReader,
 } from "@opentelemetry/sdk-metrics";
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
+import { ATTR_SERVICE_NAME } from "./attributes.ts";
 import { isSdkDisabled } from "./disabled.ts";
 import { ids } from "./ids.ts";
 import { bindInstruments } from "./instruments.ts";
+import { LinkedContextManager } from "./linked-context.ts";
 import { configureLogger, isLogLevel, logger } from "./logger.ts";
 import { preciseStart } from "./precise-start.ts";
 import { createPrometheusReader } from "./prometheus.ts";
@@ -40,6 +41,10 @@ type Env = Record<string, string | undefined>;
 
 /** Four times the specification's default: a burst of some thousand requests leaves whole traces. */
 const SPAN_QUEUE_MAX = 8_192;
+/** The queue is bounded in spans; this bounds the spans. The specification's default is no bound. */
+const ATTRIBUTE_CHARACTERS_MAX = 4_096;
+/** The longest time that a timer can wait; it turns a longer one into none. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 export interface Telemetry {
   /** The text of `GET /metrics`. */
@@ -55,12 +60,15 @@ export interface Telemetry {
  */
 export function startTelemetry(service: { name: string; version: string }, env: Env): Telemetry {
   const level = env["LOG_LEVEL"] ?? "info";
-  const name = env["OTEL_SERVICE_NAME"] ?? service.name;
-  configureLogger({ serviceName: name, level: isLogLevel(level) ? level : "info" });
+  const logs = { serviceName: service.name, level: isLogLevel(level) ? level : "info" } as const;
+  configureLogger(logs);
   diag.setLogger(onceEach(), DiagLogLevel.WARN);
+  const resource = createResource(service, env);
+  const serviceName = String(resource.attributes[ATTR_SERVICE_NAME]);
+  configureLogger({ ...logs, serviceName });
 
   // Context is passed on even where the SDK is disabled: the specification takes propagators out.
-  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+  context.setGlobalContextManager(new LinkedContextManager().enable());
   const { propagator, unknown } = createPropagator(env["OTEL_PROPAGATORS"]);
   propagation.setGlobalPropagator(propagator);
   for (const other of unknown) logger.warn(`OTEL_PROPAGATORS: "${other}" is not known here`);
@@ -69,13 +77,17 @@ export function startTelemetry(service: { name: string; version: string }, env: 
     return { scrape: async () => "", shutdown: async () => undefined };
   }
 
-  const resource = createResource(service, env);
   registerRuntimeMetrics();
+  const intervalMs = positiveInt(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000);
   const push = exports(env, "METRICS")
     ? new PeriodicExportingMetricReader({
         exporter: new OTLPMetricExporter(),
-        exportIntervalMillis: positiveInt(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000),
-        exportTimeoutMillis: positiveInt(env, "OTEL_METRIC_EXPORT_TIMEOUT", 30_000),
+        exportIntervalMillis: intervalMs,
+        // The SDK refuses to start with a timeout that is longer than the interval.
+        exportTimeoutMillis: Math.min(
+          positiveInt(env, "OTEL_METRIC_EXPORT_TIMEOUT", 30_000),
+          intervalMs,
+        ),
       })
     : undefined;
   const prometheus = createPrometheusReader(push);
@@ -84,21 +96,32 @@ export function startTelemetry(service: { name: string; version: string }, env: 
   metrics.setGlobalMeterProvider(meterProvider);
   bindInstruments(meterProvider);
 
-  const processorOptions = {
-    ...(env["OTEL_BSP_MAX_QUEUE_SIZE"] ? {} : { maxQueueSize: SPAN_QUEUE_MAX }),
+  // Read here and not by the SDK, which takes any number: a batch of 0 spans would never get done.
+  const maxQueueSize = positiveInt(env, "OTEL_BSP_MAX_QUEUE_SIZE", SPAN_QUEUE_MAX);
+  const batches = {
+    maxQueueSize,
+    maxExportBatchSize: Math.min(
+      positiveInt(env, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512),
+      maxQueueSize,
+    ),
+    scheduledDelayMillis: positiveInt(env, "OTEL_BSP_SCHEDULE_DELAY", 5_000),
+    exportTimeoutMillis: positiveInt(env, "OTEL_BSP_EXPORT_TIMEOUT", 30_000),
     // Counts what is exported and what is dropped: otel.sdk.processor.span.processed.
     selfObsMeterProvider: meterProvider,
   };
   const tracerProvider = new BasicTracerProvider({
     resource,
     idGenerator: ids,
-    // The sampler and the span limits come from OTEL_TRACES_SAMPLER and OTEL_SPAN_*.
+    // The sampler and the other limits come from OTEL_TRACES_SAMPLER and OTEL_SPAN_*.
+    spanLimits: {
+      attributeValueLengthLimit: positiveInt(
+        env,
+        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        positiveInt(env, "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", ATTRIBUTE_CHARACTERS_MAX),
+      ),
+    },
     spanProcessors: exports(env, "TRACES")
-      ? [
-          preciseStart,
-          // The limits of queue, batch and waiting come from OTEL_BSP_*.
-          new BatchSpanProcessor(createSpanExporter(), processorOptions),
-        ]
+      ? [preciseStart, new BatchSpanProcessor(createSpanExporter(), batches)]
       : [],
   });
   trace.setGlobalTracerProvider(tracerProvider);
@@ -107,15 +130,16 @@ export function startTelemetry(service: { name: string; version: string }, env: 
     resource,
     processors:
       env["OTEL_LOGS_EXPORTER"] === "otlp"
-        ? [new BatchLogRecordProcessor({ exporter: new OTLPLogExporter() })]
+        ? [
+            new BatchLogRecordProcessor({
+              exporter: new OTLPLogExporter(),
+              selfObsMeterProvider: meterProvider,
+            }),
+          ]
         : [],
   });
   if (env["OTEL_LOGS_EXPORTER"] === "otlp") {
-    configureLogger({
-      serviceName: name,
-      level: isLogLevel(level) ? level : "info",
-      otlp: loggerProvider.getLogger("orderflow"),
-    });
+    configureLogger({ ...logs, serviceName, otlp: loggerProvider.getLogger("orderflow") });
   }
 
   return {
@@ -136,12 +160,15 @@ function exports(env: Env, signal: "TRACES" | "METRICS"): boolean {
   return (env[`OTEL_${signal}_EXPORTER`] ?? "otlp") !== "none";
 }
 
-/** A positive number; what is malformed is reported and ignored, as the specification says. */
+/**
+ * A positive integer that a timer can wait for too; what is malformed is reported and ignored, as the
+ * specification says.
+ */
 function positiveInt(env: Env, name: string, fallback: number): number {
-  const text = env[name];
+  const text = env[name]?.trim();
   if (!text) return fallback;
   const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
+  if (Number.isInteger(value) && value > 0) return Math.min(value, TIMER_MS_MAX);
   logger.warn(`${name} is not a positive integer; ${fallback} is used instead`);
   return fallback;
 }

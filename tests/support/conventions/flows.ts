@@ -198,6 +198,7 @@ async function runSideFlows(
       const service = await startServiceProcess(name, {
         OTEL_EXPORTER_OTLP_ENDPOINT: store.otlpUrl,
         OTEL_BSP_SCHEDULE_DELAY: "50",
+        OTEL_LOGS_EXPORTER: "otlp",
         ORDERFLOW_CODE_LOCATION: "on",
         ...env,
       });

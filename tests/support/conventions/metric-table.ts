@@ -77,13 +77,13 @@ const SDK_COMPONENT: Record<string, MetricAttribute> = {
   "otel.component.type": {
     type: "string",
     level: "required",
-    values: /^batching_span_processor$/,
+    values: /^batching_(span|log)_processor$/,
     about: "",
   },
   "otel.component.name": {
     type: "string",
     level: "required",
-    values: /^batching_span_processor\/\d$/,
+    values: /^batching_(span|log)_processor\/\d$/,
     about: "",
   },
 };
@@ -378,6 +378,31 @@ export const METRIC_TYPES: Readonly<Record<string, MetricType>> = {
     unit: "{span}",
     about: "How many spans wait.",
     page: `${PAGES}/otel/sdk-metrics.md#metric-otelsdkprocessorspanqueuesize`,
+    attributes: SDK_COMPONENT,
+  },
+  "otel.sdk.processor.log.processed": {
+    instrument: "Counter",
+    unit: "{log_record}",
+    about:
+      "With OTEL_LOGS_EXPORTER=otlp: log records given to the exporter; with `error.type` those that were lost.",
+    page: `${PAGES}/otel/sdk-metrics.md#metric-otelsdkprocessorlogprocessed`,
+    attributes: {
+      ...SDK_COMPONENT,
+      "error.type": errorType(/^(queue_full|[A-Z]\w{2,63})$/, "why the records were lost"),
+    },
+  },
+  "otel.sdk.processor.log.queue.capacity": {
+    instrument: "UpDownCounter",
+    unit: "{log_record}",
+    about: "How many log records can wait for their export.",
+    page: `${PAGES}/otel/sdk-metrics.md#metric-otelsdkprocessorlogqueuecapacity`,
+    attributes: SDK_COMPONENT,
+  },
+  "otel.sdk.processor.log.queue.size": {
+    instrument: "UpDownCounter",
+    unit: "{log_record}",
+    about: "How many log records wait.",
+    page: `${PAGES}/otel/sdk-metrics.md#metric-otelsdkprocessorlogqueuesize`,
     attributes: SDK_COMPONENT,
   },
 };
