@@ -79,6 +79,47 @@ describe("a call", () => {
     },
   );
 
+  test("whose answer breaks off shows the status it had, and what went wrong", async () => {
+    const server = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: {
+        data(socket) {
+          socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc");
+          socket.end();
+        },
+      },
+    });
+    try {
+      const url = `http://127.0.0.1:${server.port}/x`;
+      await expect(tracedFetch(url, { method: "GET", timeoutMs: 5_000 })).rejects.toThrow();
+      expect(described(recording.span("GET"))).toMatchObject({
+        status: "ERROR",
+        message: expect.stringMatching(/./),
+        attributes: { "http.response.status_code": 200, "error.type": "ECONNRESET" },
+      });
+    } finally {
+      server.stop(true);
+    }
+  });
+
+  test("that fails says so also where the answer has no text of ours", async () => {
+    const server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: () => new Response("<html>", { status: 502 }),
+    });
+    try {
+      await tracedFetch(server.url.href, { method: "GET", timeoutMs: 5_000 });
+      expect(described(recording.span("GET"))).toMatchObject({
+        status: "ERROR",
+        message: "answered 502",
+      });
+    } finally {
+      await server.stop(true);
+    }
+  });
+
   test("is made once: a redirect is the caller's business", async () => {
     const url = serve(() => Response.redirect("http://127.0.0.1:1/", 307));
     expect((await tracedFetch(url, GET)).status).toBe(307);

@@ -14,6 +14,7 @@ import {
   ATTR_URL_FULL,
 } from "./attributes.ts";
 import { callerLocation } from "./code-location.ts";
+import { fixedSets } from "./fixed-attributes.ts";
 import { httpClientRequestDuration } from "./instruments.ts";
 import { injectedHeaders, showInjected } from "./propagation.ts";
 import { redactPath, redactQuery, REDACTED } from "./redact.ts";
@@ -47,54 +48,72 @@ export interface TracedResponse {
  * @throws what fetch throws: TypeError-like connection errors, TimeoutError after `timeoutMs`
  */
 export async function tracedFetch(url: string, request: TracedRequest): Promise<TracedResponse> {
+  const { method } = request;
   const target = new URL(url);
+  const address = target.hostname.replace(/^\[|\]$/g, "");
   const port = Number(target.port) || (target.protocol === "https:" ? 443 : 80);
-  const metricAttributes: Attributes = {
-    [ATTR_HTTP_REQUEST_METHOD]: request.method,
-    [ATTR_SERVER_ADDRESS]: target.hostname.replace(/^\[|\]$/g, ""),
+  const attributes: Attributes = {
+    [ATTR_HTTP_REQUEST_METHOD]: method,
+    [ATTR_SERVER_ADDRESS]: address,
     [ATTR_SERVER_PORT]: port,
+    [ATTR_URL_FULL]: recordableUrl(target),
+    ...(request.location ?? callerLocation()),
   };
-  const span = tracer().startSpan(request.method, {
-    kind: SpanKind.CLIENT,
-    attributes: {
-      ...metricAttributes,
-      [ATTR_URL_FULL]: recordableUrl(target),
-      ...(request.resendCount ? { [ATTR_HTTP_REQUEST_RESEND_COUNT]: request.resendCount } : {}),
-      ...(request.location ?? callerLocation()),
-    },
-  });
+  if (request.resendCount) attributes[ATTR_HTTP_REQUEST_RESEND_COUNT] = request.resendCount;
+  const span = tracer().startSpan(method, { kind: SpanKind.CLIENT, attributes });
   const own = trace.setSpan(context.active(), span);
   const traceHeaders = injectedHeaders(own);
   showInjected(own, traceHeaders);
 
   const startedMs = performance.now();
+  let status: number | undefined;
+  let errorType: string | undefined;
   try {
     const response = await fetch(target, {
-      method: request.method,
+      method,
       headers: { ...request.headers, ...traceHeaders },
       ...(request.body === undefined ? {} : { body: request.body }),
       redirect: "manual",
       signal: AbortSignal.timeout(request.timeoutMs),
     });
     // Noted before the body is there: it may break off.
-    metricAttributes[ATTR_HTTP_RESPONSE_STATUS_CODE] = response.status;
-    span.setAttribute(ATTR_HTTP_RESPONSE_STATUS_CODE, response.status);
+    status = response.status;
+    span.setAttribute(ATTR_HTTP_RESPONSE_STATUS_CODE, status);
     const body = await response.text();
-    if (response.status >= 400) {
-      metricAttributes[ATTR_ERROR_TYPE] = String(response.status);
-      const text = request.errorOf?.(response.status, body) ?? `answered ${response.status}`;
-      failSpan(span, String(response.status), text);
+    if (status >= 400) {
+      errorType = String(status);
+      failSpan(span, errorType, request.errorOf?.(status, body) ?? `answered ${status}`);
     }
-    return { status: response.status, headers: response.headers, body };
+    return { status, headers: response.headers, body };
   } catch (error) {
-    metricAttributes[ATTR_ERROR_TYPE] = fetchErrorType(error);
-    failSpan(span, fetchErrorType(error), error);
+    errorType = fetchErrorType(error);
+    failSpan(span, errorType, error);
     throw error;
   } finally {
-    httpClientRequestDuration.record((performance.now() - startedMs) / 1000, metricAttributes);
+    httpClientRequestDuration.record(
+      (performance.now() - startedMs) / 1000,
+      metricAttributes(
+        `${method} ${address} ${port} ${status} ${errorType}`,
+        method,
+        address,
+        port,
+        status,
+        errorType,
+      ),
+    );
     span.end();
   }
 }
+
+const metricAttributes = fixedSets(
+  (method: string, address: string, port: number, status?: number, errorType?: string) => ({
+    [ATTR_HTTP_REQUEST_METHOD]: method,
+    [ATTR_SERVER_ADDRESS]: address,
+    [ATTR_SERVER_PORT]: port,
+    ...(status && { [ATTR_HTTP_RESPONSE_STATUS_CODE]: status }),
+    ...(errorType && { [ATTR_ERROR_TYPE]: errorType }),
+  }),
+);
 
 /** Bun's connection errors are plain Errors with a `code`, for example `ConnectionRefused`. */
 function fetchErrorType(error: unknown): string {
