@@ -12,7 +12,8 @@ export function spreadOf(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b);
   return {
     min: sorted[0] ?? Number.NaN,
-    median: percentile(sorted, 50),
+    // Of an even number of values, the mean of the two in the middle.
+    median: (percentile(sorted, 50) + (sorted[(sorted.length - 1) >> 1] ?? Number.NaN)) / 2,
     max: sorted.at(-1) ?? Number.NaN,
   };
 }

@@ -4,8 +4,14 @@ import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import type { SQL } from "bun";
 import { SERVICE_NAMES, startServices, type RunningServices } from "#lib/embedded/services.ts";
-import { markdownTable, percent, spreadOf, whole, type Spread } from "./figures.ts";
-import { startInfrastructure, startSpanSink, type Infrastructure } from "./infrastructure.ts";
+import { droppedIn } from "./dropped-spans.ts";
+import { markdownTable, percent, showSpread, spreadOf, whole } from "./figures.ts";
+import {
+  startInfrastructure,
+  startSpanSink,
+  type BenchDatabase,
+  type Infrastructure,
+} from "./infrastructure.ts";
 import { sendLoad, type Load, type LoadResult } from "./load.ts";
 import { readFlags, wholeNumber } from "./options.ts";
 import { usageOf, usageOfServer, type ProcessUsage } from "./process-usage.ts";
@@ -13,8 +19,13 @@ import { usageOf, usageOfServer, type ProcessUsage } from "./process-usage.ts";
 interface Settings {
   rounds: number;
   seconds: number;
-  /** Also with a million orders. */
-  large: boolean;
+  /** How many orders there are when orders are read. */
+  sizes: readonly number[];
+  /**
+   * Load before anything is measured. A service that has just started runs its code uncompiled, and
+   * tracing is much code: it costs some times as much then as after a minute of load.
+   */
+  warmUpSeconds: number;
   /** Where the services' profiles go, if they are wanted. */
   profileFolder: string | undefined;
 }
@@ -26,14 +37,14 @@ type Figure = Pick<LoadResult, "perSecond"> & Partial<Pick<LoadResult, "latencyM
 
 interface Turn {
   figures: Map<string, Figure>;
+  /** For the POSTs and their settling. */
   usage: Map<string, ProcessUsage>;
   orders: number;
   spans: number;
+  droppedSpans: number;
 }
 
 const CONNECTIONS = { post: [1, 16, 64], read: 16 };
-/** Enough for the just-in-time compiler to have seen everything. */
-const WARM_UP = { orders: 2_000, secondsMax: 40 };
 /** Orders that wait for the worker when its speed is measured: some seconds of its work. */
 const BACKLOG = { orders: 4_000, secondsMax: 60 };
 const SMALL_ORDERS = 1_000;
@@ -41,47 +52,62 @@ const LARGE_ORDERS = 1_000_000;
 const INSERT_ROWS = 50_000;
 const SETTLE_TIMEOUT_MS = 180_000;
 const EMAIL_DELAY_MS = "50-200";
+/** Above this share of other answers a figure says nothing. */
+const OTHER_ANSWERS_SHARE_MAX = 0.01;
 
-/** Runs the turns and prints the tables. @param args see the usage text */
+/** Runs the turns and prints the tables, those of the turns so far where one fails. @param args see the usage text */
 export async function benchFlow(args: readonly string[]): Promise<void> {
-  const flags = readFlags(args, ["rounds", "seconds", "profile"], ["large"]);
+  const flags = readFlags(args, ["rounds", "seconds", "warm-up", "profile"], ["large"]);
   const settings: Settings = {
     rounds: wholeNumber("rounds", flags.rounds, 2, { min: 1, max: 100 }),
     seconds: wholeNumber("seconds", flags.seconds, 4, { min: 1, max: 600 }),
-    large: flags.large === true,
+    warmUpSeconds: wholeNumber("warm-up", flags["warm-up"], 30, { min: 1, max: 3_600 }),
+    sizes: flags.large ? [SMALL_ORDERS, LARGE_ORDERS] : [SMALL_ORDERS],
     profileFolder: flags.profile && resolve(flags.profile),
   };
   const infrastructure = await startInfrastructure();
+  const end = () => void infrastructure.stop().finally(() => process.exit(130));
+  process.once("SIGINT", end).once("SIGTERM", end);
+  const turns: Record<Mode, Turn[]> = { on: [], off: [] };
   try {
-    const turns: Record<Mode, Turn[]> = { on: [], off: [] };
-    await insertOrders(infrastructure.sql, SMALL_ORDERS);
+    const written = await infrastructure.createDatabase("written");
+    const read = [];
+    for (const size of settings.sizes) {
+      const database = await infrastructure.createDatabase(`read_${size}`);
+      await insertOrders(database.sql, size);
+      read.push({ size, database });
+    }
     for (let round = 1; round <= settings.rounds; round++) {
       // Whoever comes first changes from round to round, as the tables grow all the time.
       const order: readonly Mode[] = round % 2 === 1 ? ["on", "off"] : ["off", "on"];
       for (const mode of order) {
         console.error(`round ${round}/${settings.rounds}, telemetry ${mode}`);
-        const isLast = settings.large && round === settings.rounds;
-        if (isLast) await insertOrders(infrastructure.sql, LARGE_ORDERS);
-        turns[mode].push(await measureTurn(mode, infrastructure, settings, isLast));
+        const turn = await measureWriting(mode, infrastructure, written, settings);
+        for (const { size, database } of read) {
+          await measureReading(turn, size, mode, infrastructure, database, settings);
+        }
+        turns[mode].push(turn);
       }
     }
-    print(turns, infrastructure, settings);
   } finally {
+    if (turns.on.length > 0 && turns.off.length > 0) print(turns, infrastructure, settings);
     await infrastructure.stop();
   }
 }
 
-async function measureTurn(
+/** Runs work with the five services on a database, and a sink for what they tell. */
+async function withServices<T>(
   mode: Mode,
-  { postgresUrl, kafkaBrokers, sql }: Infrastructure,
-  { seconds, profileFolder }: Settings,
-  isLarge: boolean,
-): Promise<Turn> {
+  { kafkaBrokers }: Infrastructure,
+  database: BenchDatabase,
+  { profileFolder }: Settings,
+  work: (services: RunningServices, spans: () => Promise<number>) => Promise<T>,
+): Promise<T> {
   const sink = await startSpanSink();
   let services: RunningServices | undefined;
   try {
     services = await startServices({
-      postgresUrl,
+      postgresUrl: database.url,
       kafkaBrokers,
       env: {
         OTEL_EXPORTER_OTLP_ENDPOINT: sink.url,
@@ -91,69 +117,113 @@ async function measureTurn(
         ...(profileFolder && { BUN_OPTIONS: `--cpu-prof --cpu-prof-dir=${profileFolder}` }),
       },
     });
-    const gateway = services.urls.gateway;
-    const figures = new Map<string, Figure>();
-    const measure = async (name: string, load: Load) => {
-      const result = await sendLoad(load);
-      expectOnly(name, result, load.method === "POST" ? "201" : "200");
-      figures.set(name, result);
-      console.error(`  ${name}: ${whole(result.perSecond)} a second`);
-      return result.answered;
-    };
-    const url = `${gateway}/orders`;
-    const read: Load = { url, method: "GET", connections: CONNECTIONS.read, seconds };
-    const post = (connections: number): Load => ({
-      url,
-      method: "POST",
-      bodies: BODIES,
-      connections,
-      seconds,
-    });
-
-    let warmed = 0;
-    for (let spent = 0; warmed < WARM_UP.orders && spent < WARM_UP.secondsMax; spent += 2) {
-      warmed += (await sendLoad({ ...post(64), seconds: 2 })).answered;
-    }
-    await allSettled(sql);
-    const before = await usageOfAll(services, postgresUrl);
-    const spansBefore = await sink.count();
-    let orders = 0;
-    for (const connections of CONNECTIONS.post) {
-      const name = `POST /orders, ${connections} ${connections === 1 ? "connection" : "connections"}`;
-      orders += await measure(name, post(connections));
-      await allSettled(sql);
-    }
-    const usage = usageSince(before, await usageOfAll(services, postgresUrl));
-    const spans = (await sink.count()) - spansBefore;
-    const ids: { id: string }[] = await sql`SELECT id FROM orders.orders LIMIT 500`;
-    await measure(`GET /orders/{id}, ${CONNECTIONS.read} connections`, {
-      ...read,
-      paths: ids.map(({ id }) => `/orders/${id}`),
-    });
-    const size = isLarge ? "a million orders" : "some thousand orders";
-    await measure(`GET /orders, ${size}, ${CONNECTIONS.read} connections`, read);
-    figures.set("orders settled", await measureSettling(services, sql, measure, post(64)));
-    return { figures, usage, orders, spans };
+    return await work(services, () => sink.count());
   } finally {
     await services?.stop();
     await sink.stop();
   }
 }
 
-/** Lets orders pile up while the worker is away, and sees how fast it then settles them. */
+function measureWriting(
+  mode: Mode,
+  infrastructure: Infrastructure,
+  database: BenchDatabase,
+  settings: Settings,
+): Promise<Turn> {
+  const { sql } = database;
+  return withServices(mode, infrastructure, database, settings, async (services, spanCount) => {
+    const figures = new Map<string, Figure>();
+    const post = (connections: number, seconds = settings.seconds): Load => ({
+      url: `${services.urls.gateway}/orders`,
+      method: "POST",
+      bodies: BODIES,
+      connections,
+      seconds,
+    });
+    await sendLoad(post(64, settings.warmUpSeconds));
+    await allSettled(sql);
+    const before = await usageOfAll(services, database.url);
+    const spansBefore = await spanCount();
+    let orders = 0;
+    for (const connections of CONNECTIONS.post) {
+      const name = `POST /orders, ${connections} ${connections === 1 ? "connection" : "connections"}`;
+      orders += await measure(figures, name, post(connections), "201");
+      await allSettled(sql);
+    }
+    const usage = usageSince(before, await usageOfAll(services, database.url));
+    const spans = (await spanCount()) - spansBefore;
+    const settled = await measureSettling(services, sql, (name, seconds) =>
+      measure(figures, name, post(64, seconds), "201"),
+    );
+    figures.set("orders settled", settled);
+    const droppedSpans = mode === "on" ? await droppedByAll(services) : 0;
+    return { figures, usage, orders, spans, droppedSpans };
+  });
+}
+
+/** Reads from a database of so many orders, and adds the figures to a turn. */
+async function measureReading(
+  turn: Turn,
+  size: number,
+  mode: Mode,
+  infrastructure: Infrastructure,
+  database: BenchDatabase,
+  settings: Settings,
+): Promise<void> {
+  await withServices(mode, infrastructure, database, settings, async ({ urls }) => {
+    const ids: { id: string }[] = await database.sql`
+      SELECT id FROM orders.orders ORDER BY id LIMIT 500`;
+    const url = `${urls.gateway}/orders`;
+    const list: Load = { url, method: "GET", connections: CONNECTIONS.read, seconds: 0 };
+    const byId: Load = { ...list, paths: ids.map(({ id }) => `/orders/${id}`) };
+    const { seconds, warmUpSeconds } = settings;
+    for (const load of [byId, list]) {
+      await sendLoad({ ...load, seconds: Math.ceil(warmUpSeconds / 4) });
+    }
+    const of = `of ${whole(size)}, ${CONNECTIONS.read} connections`;
+    await measure(turn.figures, `GET /orders/{id} ${of}`, { ...byId, seconds }, "200");
+    await measure(turn.figures, `GET /orders ${of}`, { ...list, seconds }, "200");
+  });
+}
+
+/** Sends a load and notes its figure. @returns how many requests were answered as expected */
+async function measure(
+  figures: Map<string, Figure>,
+  name: string,
+  load: Load,
+  status: string,
+): Promise<number> {
+  const { perSecond, latencyMs, answered, statuses, broken } = await sendLoad(load);
+  const expected = statuses[status] ?? 0;
+  const share = (answered - expected + broken) / answered;
+  if (share > OTHER_ANSWERS_SHARE_MAX) {
+    throw new Error(`${name}: ${JSON.stringify(statuses)}, ${broken} connections broke`);
+  }
+  if (share > 0) console.error(`  ${name}: ${answered - expected} other answers, ${broken} broken`);
+  figures.set(name, { perSecond: (perSecond * expected) / answered, latencyMs });
+  console.error(`  ${name}: ${whole(perSecond)} a second`);
+  return expected;
+}
+
+/** Lets orders pile up while the worker is stopped, and sees how fast it then settles them. */
 async function measureSettling(
   services: RunningServices,
   sql: SQL,
-  measure: (name: string, load: Load) => Promise<number>,
-  load: Load,
+  post: (name: string, seconds?: number) => Promise<number>,
 ): Promise<Figure> {
-  await services.kill("worker", "SIGTERM");
-  let waiting = await measure("POST /orders, 64 connections, no worker", load);
-  for (let spent = 0; waiting < BACKLOG.orders && spent < BACKLOG.secondsMax; spent += 2) {
-    waiting += (await sendLoad({ ...load, seconds: 2 })).answered;
+  // Stopped and not ended: a new process would run its code uncompiled again.
+  const worker = services.pid("worker");
+  process.kill(worker, "SIGSTOP");
+  let waiting = 0;
+  try {
+    waiting = await post("POST /orders, 64 connections, worker stopped");
+    for (let spent = 0; waiting < BACKLOG.orders && spent < BACKLOG.secondsMax; spent += 2) {
+      waiting += await post("more of them", 2);
+    }
+  } finally {
+    process.kill(worker, "SIGCONT");
   }
   const since = await newestSettled(sql);
-  await services.restart("worker");
   await allSettled(sql);
   const [found] = await sql`
     SELECT count(*)::float8 AS orders,
@@ -213,12 +283,6 @@ const BODIES = Array.from({ length: 30 }, (_, index) =>
   }),
 );
 
-function expectOnly(name: string, { statuses, broken }: LoadResult, status: string): void {
-  if (broken > 0) throw new Error(`${name}: ${broken} connections broke`);
-  const others = Object.entries(statuses).filter(([other]) => other !== status);
-  if (others.length > 0) throw new Error(`${name}: answers other than ${status}: ${others.join()}`);
-}
-
 async function usageOfAll(
   services: RunningServices,
   postgresUrl: string,
@@ -228,11 +292,21 @@ async function usageOfAll(
     const usage = await usageOf(services.pid(name));
     if (usage) usages.set(name, usage);
   }
-  const postgres = await usageOfServer("postgres", new URL(postgresUrl).port);
+  // Another's server may be on another machine; ours is the one with this port on its command line.
+  const { port } = new URL(postgresUrl);
+  const postgres = port ? await usageOfServer("postgres", port) : undefined;
   if (postgres) usages.set("PostgreSQL", postgres);
   const own = await usageOf(process.pid);
   if (own) usages.set("broker and benchmark", own);
   return usages;
+}
+
+async function droppedByAll({ urls }: RunningServices): Promise<number> {
+  let dropped = 0;
+  for (const url of Object.values(urls)) {
+    dropped += droppedIn(await (await fetch(`${url}/metrics`)).text());
+  }
+  return dropped;
 }
 
 /** CPU time since the first look, memory as of the second. */
@@ -247,25 +321,36 @@ function usageSince(before: Map<string, ProcessUsage>, after: Map<string, Proces
 
 function print(turns: Record<Mode, Turn[]>, { description }: Infrastructure, settings: Settings) {
   console.log(
-    `\n${settings.rounds} rounds with telemetry on and off in turns, ${settings.seconds} s a figure,` +
+    `\n${settings.rounds} rounds with telemetry on and off in turns, ${settings.seconds} s a figure` +
+      ` after ${settings.warmUpSeconds} s of load,` +
       ` EMAIL_DELAY_MS=${EMAIL_DELAY_MS}, ${description}, Bun ${Bun.version},` +
       ` ${availableParallelism()} processors.`,
   );
-  console.log("Median of the rounds (lowest to highest); latencies of the median's side in ms.\n");
+  console.log(
+    "Median of the rounds (lowest to highest), on / off round by round; latencies in ms.\n",
+  );
   console.log(figureTable(turns));
   const spans = spreadOf(turns.on.map((turn) => turn.spans / turn.orders)).median;
+  const dropped = turns.on.reduce((sum, turn) => sum + turn.droppedSpans, 0);
   console.log(
-    `\nFor the POSTs and their settling, CPU milliseconds an order (${spans.toFixed(1)} spans), and memory after:\n`,
+    `\nFor the POSTs and their settling, CPU milliseconds an order (${spans.toFixed(1)} spans;` +
+      ` ${whole(dropped)} dropped in all), and memory after:\n`,
   );
   console.log(usageTable(turns));
 }
 
 function figureTable(turns: Record<Mode, Turn[]>): string {
   const names = new Set([...turns.on, ...turns.off].flatMap(({ figures }) => [...figures.keys()]));
+  names.delete("more of them");
   const rows = [...names].map((name) => {
     const of = (mode: Mode) =>
       turns[mode].flatMap(({ figures }) => figures.get(name) ?? ([] as Figure[]));
     const rates = (mode: Mode) => spreadOf(of(mode).map(({ perSecond }) => perSecond));
+    const off = of("off");
+    const ratios = of("on").flatMap(({ perSecond }, round) => {
+      const other = off[round];
+      return other ? [perSecond / other.perSecond] : [];
+    });
     const latency = (mode: Mode) => {
       const known = of(mode).flatMap(({ latencyMs }) => latencyMs ?? []);
       const middle = (pick: (one: (typeof known)[number]) => number) =>
@@ -275,11 +360,11 @@ function figureTable(turns: Record<Mode, Turn[]>): string {
     };
     return [
       name,
-      rate(rates("on")),
+      showSpread(rates("on"), whole),
       latency("on"),
-      rate(rates("off")),
+      showSpread(rates("off"), whole),
       latency("off"),
-      percent(rates("on").median / rates("off").median),
+      showSpread(spreadOf(ratios), percent),
     ];
   });
   return markdownTable(
@@ -309,8 +394,4 @@ function usageTable(turns: Record<Mode, Turn[]>): string {
     rows.reduce((total, row) => total + Number(row[column]), 0).toFixed(2);
   rows.push(["sum", sum(1), sum(2), "", ""]);
   return markdownTable(["", "CPU on", "CPU off", "memory on", "memory off"], rows);
-}
-
-function rate({ min, median, max }: Spread): string {
-  return `${whole(median)} (${whole(min)} to ${whole(max)})`;
 }

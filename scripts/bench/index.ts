@@ -4,7 +4,7 @@ import { benchOverhead } from "./overhead.ts";
 import { showProfiles } from "./profile.ts";
 
 const USAGE = `usage: bun run bench overhead [--rounds N] [--seconds N] [--only ID,ID] [--profile FOLDER]
-       bun run bench flow [--rounds N] [--seconds N] [--large] [--profile FOLDER]
+       bun run bench flow [--rounds N] [--seconds N] [--warm-up SECONDS] [--large] [--profile FOLDER]
        bun run bench profile FILE.cpuprofile…`;
 
 const [name, ...rest] = process.argv.slice(2);

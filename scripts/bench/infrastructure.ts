@@ -6,13 +6,18 @@ import { startPostgres } from "#lib/embedded/postgres.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
 
 export interface Infrastructure {
-  /** A migrated database of its own, whose items never run out. */
-  postgresUrl: string;
   kafkaBrokers: string;
   /** What they are, for the reader. */
   description: string;
-  sql: SQL;
+  /** Makes a migrated database of its own; it is gone when the benchmark ends. */
+  createDatabase(name: string): Promise<BenchDatabase>;
+  /** Safe to call again. */
   stop(): Promise<void>;
+}
+
+export interface BenchDatabase {
+  url: string;
+  sql: SQL;
 }
 
 /** A process that counts the spans it is sent; see span-sink.ts. */
@@ -25,22 +30,25 @@ export interface SpanSink {
 
 /** Starts what is not given. @throws Error where it cannot be started; nothing is left running */
 export async function startInfrastructure(): Promise<Infrastructure> {
-  const undo: (() => Promise<void>)[] = [];
+  const undo: (() => Promise<unknown>)[] = [];
   const stop = async () => {
-    for (const run of undo.toReversed()) await run();
+    for (const run of undo.splice(0).toReversed()) await run();
   };
   try {
-    const given = process.env["POSTGRES_URL"];
-    const postgresUrl = given ? await ownDatabase(given, undo) : await embeddedPostgres(undo);
-    const kafkaBrokers = process.env["KAFKA_BROKERS"] || (await embeddedBroker(undo));
-    await migrateUp({ postgresUrl });
-    const sql = new SQL(postgresUrl, { max: 2 });
-    undo.push(() => sql.close());
-    await sql`UPDATE inventory.items SET available = 1000000000`;
+    const { POSTGRES_URL: givenPostgres, KAFKA_BROKERS: givenBrokers } = process.env;
+    const postgresUrl = givenPostgres || (await embeddedPostgres(undo));
+    const kafkaBrokers = givenBrokers || (await embeddedBroker(undo));
     const description =
-      (given ? "the PostgreSQL of POSTGRES_URL" : "the embedded PostgreSQL") +
-      (process.env["KAFKA_BROKERS"] ? ", the brokers of KAFKA_BROKERS" : ", the embedded broker");
-    return { postgresUrl, kafkaBrokers, description, sql, stop };
+      (givenPostgres ? "the PostgreSQL of POSTGRES_URL" : "the embedded PostgreSQL") +
+      (givenBrokers ? ", the brokers of KAFKA_BROKERS" : ", the embedded broker");
+    const admin = new SQL(postgresUrl, { max: 1 });
+    undo.push(() => admin.close());
+    return {
+      kafkaBrokers,
+      description,
+      createDatabase: (name) => createDatabase(name, postgresUrl, admin, undo),
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;
@@ -50,6 +58,8 @@ export async function startInfrastructure(): Promise<Infrastructure> {
 /** Starts the sink in a process of its own. */
 export async function startSpanSink(): Promise<SpanSink> {
   const child = Bun.spawn([process.execPath, join(import.meta.dir, "span-sink.ts")], {
+    // It ends with its input, so that it does not outlive the benchmark.
+    stdin: "pipe",
     stdout: "pipe",
     stderr: "inherit",
   });
@@ -68,27 +78,33 @@ export async function startSpanSink(): Promise<SpanSink> {
   };
 }
 
-async function embeddedPostgres(undo: (() => Promise<void>)[]): Promise<string> {
+async function embeddedPostgres(undo: (() => Promise<unknown>)[]): Promise<string> {
   const server = await startPostgres();
   undo.push(() => server.stop());
   return server.url;
 }
 
-async function embeddedBroker(undo: (() => Promise<void>)[]): Promise<string> {
+async function embeddedBroker(undo: (() => Promise<unknown>)[]): Promise<string> {
   const broker = await startKafkaBroker();
   undo.push(() => broker.stop());
   return broker.brokers;
 }
 
-async function ownDatabase(given: string, undo: (() => Promise<void>)[]): Promise<string> {
-  const name = `orderflow_bench_${crypto.randomUUID().replaceAll("-", "")}`;
-  const admin = new SQL(given, { max: 1 });
-  undo.push(() => admin.close());
-  await admin.unsafe(`CREATE DATABASE ${name}`);
-  undo.push(async () => {
-    await admin.unsafe(`DROP DATABASE ${name} WITH (FORCE)`);
-  });
-  const url = new URL(given);
-  url.pathname = `/${name}`;
-  return url.href;
+async function createDatabase(
+  name: string,
+  serverUrl: string,
+  admin: SQL,
+  undo: (() => Promise<unknown>)[],
+): Promise<BenchDatabase> {
+  const unique = `orderflow_bench_${name}_${crypto.randomUUID().replaceAll("-", "")}`;
+  await admin.unsafe(`CREATE DATABASE ${unique}`);
+  undo.push(() => admin.unsafe(`DROP DATABASE ${unique} WITH (FORCE)`));
+  const url = new URL(serverUrl);
+  url.pathname = `/${unique}`;
+  await migrateUp({ postgresUrl: url.href });
+  const sql = new SQL(url.href, { max: 2 });
+  undo.push(() => sql.close());
+  // Items that never run out.
+  await sql`UPDATE inventory.items SET available = 1000000000`;
+  return { url: url.href, sql };
 }

@@ -61,6 +61,8 @@ async function run({ url, seconds, connections }: Load): Promise<LoadResult> {
     });
   }
   await Promise.race([allDone.promise, Bun.sleep(seconds * 1000 + LAST_ANSWERS_MS)]);
+  // Whoever still has no answer gets none.
+  broken += open;
   const elapsedSeconds = (performance.now() - startedMs) / 1000;
   const sorted = [...latencies.subarray(0, Math.min(answered, LATENCIES_MAX)).sort()];
   return {

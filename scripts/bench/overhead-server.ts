@@ -11,11 +11,14 @@ import { context } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { W3CTraceContextPropagator } from "@opentelemetry/core";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
+import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
 import { Elysia } from "elysia";
 import { httpInstrumentation } from "#lib/telemetry/http-instrumentation.ts";
+import { createPrometheusReader } from "#lib/telemetry/prometheus.ts";
 import { startTelemetry } from "#lib/telemetry/provider.ts";
 import { inSpan } from "#lib/telemetry/span.ts";
+import { droppedIn } from "./dropped-spans.ts";
 
 /** From parent to child: measure from now on; stop measuring; send what is left and report. */
 export type ServerOrder = "start" | "stop" | "finish";
@@ -25,7 +28,7 @@ export type ServerReport =
   | { type: "listening"; url: string }
   | { type: "started" }
   | { type: "stopped"; cpuMicrosPerRequest: number[] }
-  | { type: "finished"; droppedSpans: number; rssBytes: number };
+  | { type: "finished"; droppedSpans: number };
 
 /** The ways to instrument; which spans are sampled is the environment's matter. */
 export type Instrumentation = "none" | "layer" | "stock";
@@ -47,9 +50,11 @@ process.on("message", async (order: ServerOrder) => {
   } else {
     await flushSpans();
     const droppedSpans = droppedIn(await scrape());
-    report({ type: "finished", droppedSpans, rssBytes: process.memoryUsage.rss() });
+    report({ type: "finished", droppedSpans });
   }
 });
+// A server does not outlive the benchmark.
+process.on("disconnect", () => process.exit());
 // So that a profiler gets to write what it has.
 process.on("SIGTERM", () => process.exit(0));
 app.listen({ port: 0, hostname: "127.0.0.1" });
@@ -66,9 +71,7 @@ function build() {
     });
     return { app, scrape: telemetry.scrape };
   }
-  if (instrumentation === "stock") {
-    return { app: stockApp(), scrape: async () => "" };
-  }
+  if (instrumentation === "stock") return stockApp();
   const app = new Elysia().get("/items/:id", async ({ params }) => await readItem(params.id));
   return { app, scrape: async () => "" };
 }
@@ -77,14 +80,18 @@ function build() {
 function stockApp() {
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   propagation.setGlobalPropagator(new W3CTraceContextPropagator());
-  const processor = new BatchSpanProcessor(new OTLPTraceExporter());
+  // Its metrics are read at the end only: they tell how many spans were dropped.
+  const metrics = createPrometheusReader(undefined);
+  const meterProvider = new MeterProvider({ readers: [metrics.reader] });
+  const counted = { maxQueueSize: 2_048, selfObsMeterProvider: meterProvider };
+  const processor = new BatchSpanProcessor(new OTLPTraceExporter(), counted);
   trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [processor] }));
   const tracer = trace.getTracer("bench");
   const getter = {
     keys: (headers: Headers) => [...headers.keys()],
     get: (headers: Headers, key: string) => headers.get(key) ?? undefined,
   };
-  return new Elysia().get("/items/:id", async ({ params, request, set }) => {
+  const app = new Elysia().get("/items/:id", async ({ params, request, set }) => {
     const parent = propagation.extract(ROOT_CONTEXT, request.headers, getter);
     const attributes = {
       "http.request.method": request.method,
@@ -109,6 +116,7 @@ function stockApp() {
       }
     });
   });
+  return { app, scrape: metrics.scrape };
 }
 
 async function readItem(id: string) {
@@ -133,17 +141,6 @@ async function flushSpans(): Promise<void> {
   const proxy = trace.getTracerProvider();
   const provider = proxy instanceof ProxyTracerProvider ? proxy.getDelegate() : proxy;
   if (provider instanceof BasicTracerProvider) await provider.forceFlush();
-}
-
-/** Reads otel.sdk.processor.span.processed, the series with an error, from a Prometheus text. */
-function droppedIn(text: string): number {
-  let dropped = 0;
-  for (const [, labels, value] of text.matchAll(
-    /^otel_sdk_processor_span_processed\w*\{([^}]*)\} (\d+)/gm,
-  )) {
-    if (labels?.includes("error_type=")) dropped += Number(value);
-  }
-  return dropped;
 }
 
 function report(message: ServerReport): void {

@@ -21,7 +21,7 @@ const PARTS: readonly (readonly [part: string, files: readonly string[]])[] = [
   ["encoding spans", ["telemetry/span-encoder", "otlp-transformer/"]],
   ["sending spans", ["otlp-exporter-base/", "BatchSpanProcessor"]],
   ["metrics: SDK", ["sdk-metrics/"]],
-  ["spans: SDK", ["sdk-trace/", "telemetry/ids", "telemetry/precise-start"]],
+  ["spans: SDK", ["sdk-trace/", "telemetry/precise-start"]],
   ["propagation", ["telemetry/propagation", "W3CTraceContext", "W3CBaggage"]],
   ["passing context on", ["api/build/src/context", "api/build/src/api/context"]],
   ["our layer", ["lib/telemetry/"]],

@@ -20,6 +20,7 @@ const server = Bun.serve({
   },
 });
 console.log(`http://127.0.0.1:${server.port}`);
+process.stdin.resume().on("end", () => process.exit());
 
 function otlpSuccess(): Response {
   return new Response(new Uint8Array(), { headers: { "content-type": "application/x-protobuf" } });
