@@ -9,6 +9,8 @@ const CONNECTIONS_MAX = 16;
 const CONNECT_TIMEOUT_S = 5;
 /** Below the gateway's 5 s: a statement that hangs is given up before its caller is. */
 const STATEMENT_TIMEOUT_MS = 4_500;
+/** Who closes the pool has waited for its work already. */
+const CLOSE_TIMEOUT_S = 0.3;
 
 export interface Database {
   readonly sql: TracedSql;
@@ -39,7 +41,7 @@ export function openDatabase(url: string, applicationName: string): Database {
       const [found] = await pool`SELECT to_regclass(${table}) IS NOT NULL AS migrated`;
       if (!found?.migrated) throw new Error(`table ${table} is missing: run the migrations`);
     },
-    close: () => pool.close({ timeout: 2 }),
+    close: () => pool.close({ timeout: CLOSE_TIMEOUT_S }),
   };
 }
 
