@@ -399,6 +399,38 @@ describe("while Kafka is away", () => {
     await until("its body says so", async () => (await readiness(orders)).body["kafka"] === "ok");
   }, 90_000);
 
+  test("orders says so without a break, also while it has no event to publish, and recovers", async () => {
+    const postgres = await startPostgres();
+    cleanUps.push(() => postgres.stop());
+    await migrateUp({ postgresUrl: postgres.url });
+    const broker = await startKafkaBroker();
+    cleanUps.push(() => broker.stop());
+    const orders = await start("orders", {
+      POSTGRES_URL: postgres.url,
+      KAFKA_BROKERS: broker.brokers,
+      RELAY_POLL_INTERVAL_MS: "100",
+    });
+    const kafka = async () => (await readiness(orders)).body["kafka"];
+    await until("Kafka is there", async () => (await kafka()) === "ok");
+
+    await broker.stop();
+    await until("its body tells", async () => (await kafka()) !== "ok");
+    expect((await call("POST", `${orders.url}/orders`, newOrder())).status).toBe(201);
+    for (const endMs = performance.now() + 6_000; performance.now() < endMs;) {
+      expect(await kafka()).not.toBe("ok");
+      await Bun.sleep(10);
+    }
+
+    const again = await startKafkaBroker({ port: Number(broker.brokers.split(":")[1]) });
+    cleanUps.push(() => again.stop());
+    await until("its body tells that, too", async () => (await kafka()) === "ok");
+    const log = orders.lines.map(({ message }) => message);
+    expect(log.filter((message) => /events wait|works again/.test(message))).toEqual([
+      "events wait in the outbox",
+      "the outbox relay works again",
+    ]);
+  }, 90_000);
+
   test(
     "the worker lives and says that it is not ready and why",
     async () => {
