@@ -116,8 +116,10 @@ function listenOrExit(app: AnyElysia, { host, port }: ServiceConfig) {
   try {
     app.listen({ hostname: host, port });
   } catch (error) {
-    const taken = (error as { code?: unknown }).code === "EADDRINUSE";
-    exitWith(`PORT ${port} on ${host} ${taken ? "is in use" : "cannot be listened on"}`);
+    const { code } = error as { code?: unknown };
+    if (code === "EADDRINUSE") exitWith(`PORT ${port} on ${host} is in use`);
+    if (code === "EACCES") exitWith(`PORT ${port} on ${host} may not be listened on`);
+    exitWith(`HOST ${host} cannot be listened on`);
   }
   return app.server as Bun.Server<unknown>;
 }
