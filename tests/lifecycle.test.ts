@@ -103,6 +103,7 @@ describe("a service that is not told what it needs", () => {
     ["email", "EMAIL_DELAY_MS", "200-50"],
     ["gateway", "ORDERS_SERVICE_URL", "ftp://orders"],
     ["orders", "POSTGRES_URL", "postgres://u:p4ssw0rd@db"],
+    ["orders", "POSTGRES_URL", "postgres://u:p4ssw0rd@db/orderflow?sslmode=off"],
     ["orders", "KAFKA_BROKERS", "kafka"],
     ["worker", "WORKER_RETRY_LIMIT_MS", "1m"],
   ];
