@@ -52,6 +52,12 @@ describe.each(["gateway", "orders"] as const)("orders at %s", (service) => {
     expect((await call("GET", await at(`/orders/${id}`))).json).toMatchObject({ items });
   });
 
+  test("200 that are posted at once are all taken", async () => {
+    const order = newOrder([line("ITEM-UNKNOWN")]);
+    const answers = await Promise.all(Array.from({ length: 200 }, () => post(order)));
+    expect(answers.filter(({ status }) => status !== 201)).toEqual([]);
+  });
+
   test("the largest total is exact", async () => {
     const items = Array.from({ length: 100 }, () => line("ITEM-UNKNOWN", 10_000, 1_000_000_000));
     const answer = await post(newOrder(items));
