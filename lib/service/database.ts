@@ -1,7 +1,7 @@
 /** The connection pool to PostgreSQL, and what its errors mean to a caller. */
 import { SQL } from "bun";
 import { traceSql, type TracedSql } from "#lib/telemetry/sql.ts";
-import { remainingMs } from "./deadline.ts";
+import { throwIfTooLate } from "./deadline.ts";
 import { UnavailableError } from "./errors.ts";
 
 /** Connections of one process. PostgreSQL's own default allows 100 in all. */
@@ -54,7 +54,7 @@ const PASSING = /^(08...|53...|57P0[123]|57014|40001|40P01|55P03|25006)$/;
  *   the caller has given up already; anything else as it came
  */
 export async function onDatabase<T>(work: () => Promise<T>): Promise<T> {
-  remainingMs(STATEMENT_TIMEOUT_MS);
+  throwIfTooLate();
   try {
     return await work();
   } catch (error) {

@@ -3,6 +3,7 @@
  * no moment at which one exists without the others.
  */
 import { onDatabase } from "#lib/service/database.ts";
+import { throwIfTooLate } from "#lib/service/deadline.ts";
 import { faultStrikes, POISON_VALUE, SLOW_SQL_SECONDS } from "#lib/service/faults.ts";
 import { ConflictError, NotFoundError } from "#lib/service/errors.ts";
 import { ORDER_CREATED_TOPIC, orderCreatedValue } from "#lib/orders/order-created.ts";
@@ -91,6 +92,8 @@ async function createOrder(db: TracedSql, input: NewOrder): Promise<Order> {
     created_at: new Date().toISOString(),
   };
   await db.transaction(async (tx) => {
+    // The wait for a connection may have outlasted the caller, who then does not know of this order.
+    throwIfTooLate();
     await insertOrder(tx, order);
     await insertItems(tx, order);
     await traceCreate(ORDER_CREATED_TOPIC, order.id, async (headers) => {
