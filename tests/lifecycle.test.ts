@@ -365,6 +365,11 @@ describe("while PostgreSQL is away", () => {
     cleanUps.push(() => postgres.stop());
     const early = await start("inventory", { POSTGRES_URL: postgres.url });
     expect((await readiness(early)).body["postgres"]).toContain("migrations");
+    expectError(await call("GET", `${early.url}/stock`), 503, /database/);
+    const elsewhere = await start("inventory", {
+      POSTGRES_URL: `${postgres.url.slice(0, postgres.url.lastIndexOf("/"))}/not_made_yet`,
+    });
+    expectError(await call("GET", `${elsewhere.url}/stock`), 503, /database/);
     await migrateUp({ postgresUrl: postgres.url });
     await early.ready();
     await until("its log says so", () => early.lines.some(({ message }) => message === "ready"));

@@ -45,8 +45,12 @@ export function openDatabase(url: string, applicationName: string): Database {
   };
 }
 
-/** SQLSTATE classes and codes that say "not now": connection lost, shutting down, too busy, deadlock. */
-const PASSING = /^(08...|53...|57P0[123]|57014|40001|40P01|55P03|25006)$/;
+/**
+ * SQLSTATE classes and codes that say "not now": connection lost, shutting down, too busy, deadlock;
+ * and, for services start in any order, no access yet, no database yet, no table or schema yet.
+ */
+const PASSING =
+  /^(08...|53...|57P0[123]|57014|40001|40P01|55P03|25006|25P03|28...|3D000|3F000|42P01)$/;
 
 /**
  * Runs work on the database.
