@@ -205,6 +205,8 @@ describe.each(["gateway", "orders"] as const)("orders at %s", (service) => {
       "%00",
       "a%2Fb",
       "%F0%9F%98%80",
+      "%FF",
+      "%ED%A0%80",
     ]) {
       expectError(await call("GET", await at(`/orders/${id}`)), 400, /UUID/);
     }
