@@ -1,6 +1,6 @@
 // The gateway when what stands behind it is down, hangs, or answers strangely.
 import { afterEach, describe, expect, test } from "bun:test";
-import { call, expectError, newOrder } from "./support/api.ts";
+import { call, expectError, newOrder, rawCall } from "./support/api.ts";
 import { startServiceProcess, type ServiceProcess } from "./support/service-process.ts";
 import { until } from "./support/until.ts";
 
@@ -48,10 +48,10 @@ function nobody(): string {
   return `http://127.0.0.1:${listener.port}`;
 }
 
-async function startGateway(backend: string): Promise<ServiceProcess> {
+async function startGateway(orders: string, inventory = orders): Promise<ServiceProcess> {
   const gateway = await startServiceProcess("gateway", {
-    ORDERS_SERVICE_URL: backend,
-    INVENTORY_SERVICE_URL: backend,
+    ORDERS_SERVICE_URL: orders,
+    INVENTORY_SERVICE_URL: inventory,
     OTEL_TRACES_EXPORTER: "none",
     OTEL_METRICS_EXPORTER: "none",
   });
@@ -87,6 +87,30 @@ describe("the gateway", () => {
     for (const answer of answers) expectError(answer, 504, /in time/);
     // It does wait that long: a slow answer is not a missing one.
     expect(performance.now() - startedMs).toBeGreaterThanOrEqual(CALL_TIMEOUT_MS - 50);
+  }, 40_000);
+
+  test("answers for one service and is ready while hundreds of calls hang at the other", async () => {
+    const never = Promise.withResolvers<Response>();
+    cleanUps.push(() => never.resolve(new Response()));
+    const gateway = await startGateway(
+      fakeService(() => Response.json([])),
+      fakeService(() => never.promise),
+    );
+    // Not by fetch: Bun's own bound, 256 at a time, holds for this process as well.
+    const request = "GET /inventory HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    const hanging = Array.from({ length: 300 }, () => rawCall(gateway.url, request));
+    await until("they are in hand", async () => {
+      const { text } = await call("GET", `${gateway.url}/metrics`);
+      return /^http_server_active_requests\{.*"GET".*\} 300/m.test(text);
+    });
+    const startedMs = performance.now();
+    expect((await call("GET", `${gateway.url}/orders`)).status).toBe(200);
+    expect((await call("GET", `${gateway.url}/readyz`)).status).toBe(200);
+    expect(performance.now() - startedMs).toBeLessThan(2_000);
+    for (const answer of await Promise.all(hanging)) {
+      expect([503, 504]).toContain(answer.status);
+      if (answer.status === 503) expect(answer.headers.get("retry-after")).toMatch(/^\d+$/);
+    }
   }, 40_000);
 
   test("answers 504 where a body begins and does not end", async () => {

@@ -25,12 +25,21 @@ const posts: [ServiceName, string, string, object][] = [
 ];
 
 describe.each(["gateway", "orders", "inventory", "worker", "email"] as const)("%s", (service) => {
-  test.each(["/", "/nothing", "/orders/a/b/c", "/stock/a/b", "//", "/healthz/x", "/%00", "/%ZZ"])(
-    "answers 404 at %s, where there is nothing",
-    async (path) => {
-      expectError(await call("GET", (await urlOf(service)) + path), 404);
-    },
-  );
+  test.each([
+    "/",
+    "/nothing",
+    "/orders/a/b/c",
+    "/stock/a/b",
+    "//",
+    "/healthz/x",
+    "/healthz/",
+    "/readyz/",
+    "/metrics/",
+    "/%00",
+    "/%ZZ",
+  ])("answers 404 at %s, where there is nothing", async (path) => {
+    expectError(await call("GET", (await urlOf(service)) + path), 404);
+  });
 
   test("answers 404 for a path of 8 000 characters", async () => {
     expectError(await call("GET", `${await urlOf(service)}/${"x".repeat(8_000)}`), 404);

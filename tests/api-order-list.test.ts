@@ -162,6 +162,9 @@ describe.each(lists)("the list at %s%s", (service, path) => {
     ["customer_id=a%00b", /customer_id/],
     [`customer_id=${"x".repeat(256)}`, /customer_id/],
     ["customer_id=a&customer_id=b", /customer_id/],
+    ["customer_id=%FF", /UTF-8/],
+    ["customer_id=%ED%A0%80", /UTF-8/],
+    ["limit=1&unknown=%C3", /UTF-8/],
   ])("refuses ?%s with 400", async (query, text) => {
     expectError(await list(`?${query}`), 400, text);
   });

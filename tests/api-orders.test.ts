@@ -10,6 +10,7 @@ import {
   waitForStatus,
 } from "./support/api.ts";
 import { stack, startStack, STACK_START_TIMEOUT_MS, TEST_TIMEOUT_MS } from "./support/stack.ts";
+import { until } from "./support/until.ts";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
@@ -50,6 +51,12 @@ describe.each(["gateway", "orders"] as const)("orders at %s", (service) => {
     const { id } = answer.json as { id: string };
     expect(answer.json).toMatchObject({ items, total: 90 });
     expect((await call("GET", await at(`/orders/${id}`))).json).toMatchObject({ items });
+  });
+
+  test("200 that are posted at once are all taken", async () => {
+    const order = newOrder([line("ITEM-UNKNOWN")]);
+    const answers = await Promise.all(Array.from({ length: 200 }, () => post(order)));
+    expect(answers.filter(({ status }) => status !== 201)).toEqual([]);
   });
 
   test("the largest total is exact", async () => {
@@ -198,6 +205,8 @@ describe.each(["gateway", "orders"] as const)("orders at %s", (service) => {
       "%00",
       "a%2Fb",
       "%F0%9F%98%80",
+      "%FF",
+      "%ED%A0%80",
     ]) {
       expectError(await call("GET", await at(`/orders/${id}`)), 400, /UUID/);
     }
@@ -215,4 +224,35 @@ describe.each(["gateway", "orders"] as const)("orders at %s", (service) => {
     expect({ status: head.status, text: head.text }).toEqual({ status: 200, text: "" });
     expect((await call("HEAD", await at(`/orders/${crypto.randomUUID()}`))).status).toBe(404);
   });
+});
+
+test("an order whose caller gave up while it waited for a connection is not begun", async () => {
+  const { services, sql } = await stack();
+  const post = (customerId: string, waitsMs?: number) =>
+    call(
+      "POST",
+      `${services.orders}/orders`,
+      newOrder([line("ITEM-UNKNOWN")], customerId),
+      waitsMs === undefined ? {} : { "x-request-timeout-ms": String(waitsMs) },
+    );
+  const late = `late-${crypto.randomUUID()}`;
+  const answers: ReturnType<typeof post>[] = [];
+  await sql.begin(async (lock) => {
+    // The inserts of these wait for the lock, and each holds one of the 16 connections.
+    await lock`LOCK TABLE orders.orders IN EXCLUSIVE MODE`;
+    for (let n = 0; n < 16; n++) answers.push(post(`holder-${n}`));
+    await until("they hold all connections", async () => {
+      const [waiting] = await sql`
+        SELECT count(*)::int AS count FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'INSERT%'`;
+      return waiting.count === 16;
+    });
+    answers.push(post(late, 300));
+    await Bun.sleep(500);
+  });
+  const statuses = (await Promise.all(answers)).map(({ status }) => status);
+  expect(statuses).toEqual([...Array.from({ length: 16 }, () => 201), 504]);
+  const [found] = await sql`
+    SELECT count(*)::int AS count FROM orders.orders WHERE customer_id = ${late}`;
+  expect(found.count).toBe(0);
 });

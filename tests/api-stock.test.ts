@@ -90,7 +90,7 @@ describe.each(reads)("stock read at %s%s", (service, path) => {
   });
 
   test("answers an id that is no percent-encoding, or is far too long, with 400 or 404", async () => {
-    for (const id of ["%ZZ", "%", "a%2", "%FF%FE", "x".repeat(5_000)]) {
+    for (const id of ["%ZZ", "%", "a%2", "%FF%FE", "%FF", "%ED%A0%80", "x".repeat(5_000)]) {
       const answer = await get(`/${id}`);
       expect([400, 404], id.slice(0, 10)).toContain(answer.status);
       expectError(answer, answer.status);

@@ -3,11 +3,14 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { mkdtemp, chmod, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Partitioners } from "kafkajs";
 import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
 import { startPostgres } from "#lib/embedded/postgres.ts";
 import { spansOf } from "#lib/embedded/traces/otlp.ts";
 import { startTraceStore } from "#lib/embedded/traces/index.ts";
+import { createKafka } from "#lib/kafka/client.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
+import { ORDER_CREATED_TOPIC, orderCreatedValue } from "#lib/orders/order-created.ts";
 import { call, expectError, newOrder } from "./support/api.ts";
 import {
   startAndFail,
@@ -71,6 +74,17 @@ async function startPostgresThatReturns() {
   };
 }
 
+/** A client that begins a request and sends no more of it. */
+async function beginRequest(url: string, text: string): Promise<void> {
+  const { hostname, port } = new URL(url);
+  const socket = await Bun.connect({
+    hostname,
+    port: Number(port),
+    socket: { data() {}, open: (own) => void own.write(text) },
+  });
+  cleanUps.push(() => socket.terminate());
+}
+
 const readiness = async (service: ServiceProcess) => {
   const answer = await call("GET", `${service.url}/readyz`);
   return { status: answer.status, body: answer.json as Record<string, string> };
@@ -84,9 +98,12 @@ describe("a service that is not told what it needs", () => {
   const malformed: [ServiceName, string, string][] = [
     ...NAMES.map((name) => [name, "PORT", "abc"] as [ServiceName, string, string]),
     ["email", "PORT", "70000"],
+    ["email", "HOST", "999.1.1.1"],
+    ["email", "HOST", "no-such-host.invalid"],
     ["email", "EMAIL_DELAY_MS", "200-50"],
     ["gateway", "ORDERS_SERVICE_URL", "ftp://orders"],
     ["orders", "POSTGRES_URL", "postgres://u:p4ssw0rd@db"],
+    ["orders", "POSTGRES_URL", "postgres://u:p4ssw0rd@db/orderflow?sslmode=off"],
     ["orders", "KAFKA_BROKERS", "kafka"],
     ["worker", "WORKER_RETRY_LIMIT_MS", "1m"],
   ];
@@ -168,6 +185,119 @@ describe("a service that is told to stop", () => {
   );
 
   test(
+    "finishes a request that takes the 5 s that a call may take",
+    async () => {
+      const email = await start("email", { EMAIL_DELAY_MS: "5000-5000" });
+      const mail = call("POST", `${email.url}/send`, { to: "a@b", subject: "s", body: "b" });
+      await until("the mail is being sent", async () => {
+        const { text } = await call("GET", `${email.url}/metrics`);
+        return /^http_server_active_requests\{.*"POST".*\} 1/m.test(text);
+      });
+      email.kill("SIGTERM");
+      const signalledMs = performance.now();
+      expect((await mail).status).toBe(200);
+      expect(await email.exited).toBe(0);
+      expect(performance.now() - signalledMs).toBeLessThan(STOP_WITHIN_MS);
+    },
+    TIMEOUT_MS,
+  );
+
+  test("does not wait for a client that has sent half a request line", async () => {
+    const email = await start("email", {});
+    await beginRequest(email.url, "GET /heal");
+    email.kill("SIGTERM");
+    const ended = await Promise.race([email.exited, Bun.sleep(4_000)]);
+    expect(ended).toBe(0);
+  });
+
+  test(
+    "exits 0 within 8 s, its spans sent, though a client withholds a body and what it needs hangs",
+    async () => {
+      const silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+      cleanUps.push(() => silent.stop(true));
+      const traces = await startTraceStore({ otlpPort: 0, queryPort: 0 });
+      cleanUps.push(() => traces.stop());
+      const orders = await startServiceProcess("orders", {
+        POSTGRES_URL: `postgres://u:p@127.0.0.1:${silent.port}/orderflow`,
+        KAFKA_BROKERS: `127.0.0.1:${silent.port}`,
+        OTEL_EXPORTER_OTLP_ENDPOINT: traces.otlpUrl,
+        OTEL_BSP_SCHEDULE_DELAY: "600000",
+      });
+      cleanUps.push(() => orders.stop());
+      expect((await call("GET", `${orders.url}/nothing`)).status).toBe(404);
+      const head = "POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n";
+      await beginRequest(orders.url, `${head}{"customer_id":`);
+      await until("its request is in hand", async () => {
+        const { text } = await call("GET", `${orders.url}/metrics`);
+        return /^http_server_active_requests\{.*"POST".*\} 1/m.test(text);
+      });
+      orders.kill("SIGTERM");
+      const ended = await Promise.race([orders.exited, Bun.sleep(STOP_WITHIN_MS)]);
+      expect(ended).toBe(0);
+      const spans = traces.traces().flatMap(spansOf);
+      expect(spans.map(({ span }) => span.name)).toContain("GET");
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "takes no record from then on, whatever its HTTP clients do",
+    async () => {
+      const broker = await startKafkaBroker();
+      cleanUps.push(() => broker.stop());
+      const handled = new Set<string>();
+      const others = Bun.serve({
+        hostname: "127.0.0.1",
+        port: 0,
+        async fetch(request) {
+          if (request.url.endsWith("/reserve")) {
+            handled.add(((await request.json()) as { order_id: string }).order_id);
+          }
+          return Response.json({});
+        },
+      });
+      cleanUps.push(() => others.stop(true));
+      const url = `http://127.0.0.1:${others.port}`;
+      const worker = await start("worker", {
+        KAFKA_BROKERS: broker.brokers,
+        ORDERS_SERVICE_URL: url,
+        INVENTORY_SERVICE_URL: url,
+        EMAIL_SERVICE_URL: url,
+      });
+      await worker.ready();
+
+      const kafka = createKafka({ brokers: [broker.brokers], clientId: "lifecycle-test" });
+      const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner });
+      await producer.connect();
+      cleanUps.push(() => producer.disconnect());
+      const place = async () => {
+        const order = {
+          ...newOrder(),
+          id: crypto.randomUUID(),
+          total: 250,
+          status: "pending" as const,
+          created_at: new Date().toISOString(),
+        };
+        const messages = [{ key: order.id, value: orderCreatedValue(order) }];
+        await producer.send({ topic: ORDER_CREATED_TOPIC, messages });
+        return order.id;
+      };
+
+      const before = await place();
+      await until("a record is taken", () => handled.has(before));
+      await beginRequest(worker.url, "GET /heal");
+      worker.kill("SIGTERM");
+      await until("it stops", () => worker.lines.some(({ message }) => message === "stopping"));
+      const after = await place();
+      expect(await worker.exited).toBe(0);
+      expect(worker.lines.map(({ message }) => message)).toContain("stopped");
+      expect([...handled]).toEqual([before]);
+      expect([...handled]).not.toContain(after);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "stops once however often it is told",
     async () => {
       const email = await start("email", {});
@@ -235,6 +365,11 @@ describe("while PostgreSQL is away", () => {
     cleanUps.push(() => postgres.stop());
     const early = await start("inventory", { POSTGRES_URL: postgres.url });
     expect((await readiness(early)).body["postgres"]).toContain("migrations");
+    expectError(await call("GET", `${early.url}/stock`), 503, /database/);
+    const elsewhere = await start("inventory", {
+      POSTGRES_URL: `${postgres.url.slice(0, postgres.url.lastIndexOf("/"))}/not_made_yet`,
+    });
+    expectError(await call("GET", `${elsewhere.url}/stock`), 503, /database/);
     await migrateUp({ postgresUrl: postgres.url });
     await early.ready();
     await until("its log says so", () => early.lines.some(({ message }) => message === "ready"));
@@ -270,6 +405,38 @@ describe("while Kafka is away", () => {
     cleanUps.push(() => broker.stop());
     await until("the event is published", async () => (await waiting()) === "0");
     await until("its body says so", async () => (await readiness(orders)).body["kafka"] === "ok");
+  }, 90_000);
+
+  test("orders says so without a break, also while it has no event to publish, and recovers", async () => {
+    const postgres = await startPostgres();
+    cleanUps.push(() => postgres.stop());
+    await migrateUp({ postgresUrl: postgres.url });
+    const broker = await startKafkaBroker();
+    cleanUps.push(() => broker.stop());
+    const orders = await start("orders", {
+      POSTGRES_URL: postgres.url,
+      KAFKA_BROKERS: broker.brokers,
+      RELAY_POLL_INTERVAL_MS: "100",
+    });
+    const kafka = async () => (await readiness(orders)).body["kafka"];
+    await until("Kafka is there", async () => (await kafka()) === "ok");
+
+    await broker.stop();
+    await until("its body tells", async () => (await kafka()) !== "ok");
+    expect((await call("POST", `${orders.url}/orders`, newOrder())).status).toBe(201);
+    for (const endMs = performance.now() + 6_000; performance.now() < endMs;) {
+      expect(await kafka()).not.toBe("ok");
+      await Bun.sleep(10);
+    }
+
+    const again = await startKafkaBroker({ port: Number(broker.brokers.split(":")[1]) });
+    cleanUps.push(() => again.stop());
+    await until("its body tells that, too", async () => (await kafka()) === "ok");
+    const log = orders.lines.map(({ message }) => message);
+    expect(log.filter((message) => /events wait|works again/.test(message))).toEqual([
+      "events wait in the outbox",
+      "the outbox relay works again",
+    ]);
   }, 90_000);
 
   test(

@@ -197,6 +197,20 @@ describe("a caller's deadline", () => {
   });
 });
 
+test("a path with a slash behind it is another path, where there is nothing", async () => {
+  const app = appWith();
+  app.get("/orders", () => "[]").get("/orders/:id", () => "{}");
+  for (const path of ["/healthz/", "/readyz/", "/metrics/", "/orders/", "/orders/1/"]) {
+    const { status, body } = await ask(app, path);
+    expect({ status, body }, path).toEqual({
+      status: 404,
+      body: { error: "there is nothing at this path" },
+    });
+    expect((await ask(app, path, { method: "DELETE" })).status, path).toBe(404);
+  }
+  expect((await ask(app, "/orders/1")).status).toBe(200);
+});
+
 test("while the service stops, each answer ends its connection", async () => {
   let stopping = false;
   const app = appWith({ stopping: () => stopping });

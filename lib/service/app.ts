@@ -63,6 +63,8 @@ export function createBaseApp(options: BaseAppOptions) {
       error: answerError,
     },
     normalize: false,
+    // `/healthz/` would be answered like a probe, and traced like what it is not.
+    strictPath: true,
   });
   rememberRouteLocations(app);
 
@@ -191,7 +193,7 @@ function noSuchRoute(
 
 function routeMatches(route: string, path: string): boolean {
   const parts = route.split("/");
-  const given = path.replace(/(?<=.)\/$/, "").split("/");
+  const given = path.split("/");
   return (
     parts.length === given.length &&
     parts.every((part, index) =>

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { createServiceClient, errorInBody, pathSegment, probeHealth } from "./client.ts";
-import { BadGatewayError, GatewayTimeoutError } from "./errors.ts";
+import { CALLS_MAX, createServiceClient, errorInBody, pathSegment, probeHealth } from "./client.ts";
+import { TIMEOUT_HEADER } from "./deadline.ts";
+import { BadGatewayError, GatewayTimeoutError, UnavailableError } from "./errors.ts";
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
@@ -44,6 +45,46 @@ describe("a call to another service", () => {
       .catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(GatewayTimeoutError);
     expect((error as Error).message).toBe("the stock service did not answer in time");
+  });
+});
+
+describe("more calls than one service is sent at a time", () => {
+  test("wait for their turn, and all are answered", async () => {
+    let [active, activeMax] = [0, 0];
+    const url = serve(async () => {
+      activeMax = Math.max(activeMax, ++active);
+      await Bun.sleep(20);
+      active--;
+      return new Response();
+    });
+    const client = createServiceClient("stock", url);
+    const answers = await Promise.all(
+      Array.from({ length: 3 * CALLS_MAX }, () => client.call("GET", "/")),
+    );
+    expect(answers.every(({ status }) => status === 200)).toBe(true);
+    expect(activeMax).toBeLessThanOrEqual(CALLS_MAX);
+  });
+
+  test("wait within their own time; what is over is an UnavailableError, and others go on", async () => {
+    const gate = Promise.withResolvers<void>();
+    const url = serve(async (request) => {
+      await gate.promise;
+      return new Response(request.headers.get(TIMEOUT_HEADER));
+    });
+    const client = createServiceClient("stock", url);
+    const hanging = Array.from({ length: CALLS_MAX }, () => client.call("GET", "/"));
+    const patient = client.call("GET", "/", { timeoutMs: 4_000 });
+    const error = await client
+      .call("GET", "/", { timeoutMs: 100 })
+      .catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(UnavailableError);
+    expect((error as Error).message).toBe("too many calls to the stock service at a time");
+    gate.resolve();
+    const { status, body } = await patient;
+    expect(status).toBe(200);
+    // It tells the service behind what is left, the waiting taken off.
+    expect(Number(body)).toBeLessThanOrEqual(3_900);
+    await Promise.all(hanging);
   });
 });
 

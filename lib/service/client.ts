@@ -1,15 +1,23 @@
 /** Calls from one service to another: JSON, a time limit, and errors that know their consequence. */
 import type { Attributes } from "@opentelemetry/api";
+import { Slots } from "#lib/kafka/slots.ts";
+import { callerLocation } from "#lib/telemetry/code-location.ts";
 import {
   tracedFetch,
   type TracedRequest,
   type TracedResponse,
 } from "#lib/telemetry/http-client.ts";
 import { remainingMs, TIMEOUT_HEADER } from "./deadline.ts";
-import { BadGatewayError, GatewayTimeoutError } from "./errors.ts";
+import { BadGatewayError, GatewayTimeoutError, UnavailableError } from "./errors.ts";
 
 /** How long one call may take, the contract's bound for a service behind the gateway. */
 export const CALL_TIMEOUT_MS = 5_000;
+
+/**
+ * Calls to one service at a time; more wait. Bun sends 256 requests at a time in all: a service that
+ * hangs must not take them all, nor may the three that the worker calls, as probes need some too.
+ */
+export const CALLS_MAX = 80;
 
 export interface CallOptions {
   body?: unknown;
@@ -29,6 +37,7 @@ export interface ServiceClient {
    * @returns the answer, whatever its status
    * @throws BadGatewayError where the service cannot be reached or breaks off
    * @throws GatewayTimeoutError where it does not answer in time
+   * @throws UnavailableError where other calls to it left no room for this one in time
    */
   call(
     method: TracedRequest["method"],
@@ -39,16 +48,19 @@ export interface ServiceClient {
 
 /** @param name of the service called, for error texts; @param baseUrl without a slash at its end */
 export function createServiceClient(name: string, baseUrl: string): ServiceClient {
+  const slots = new Slots(CALLS_MAX);
   return {
     name,
     async call(method, path, options = {}) {
-      const timeoutMs = remainingMs(options.timeoutMs ?? CALL_TIMEOUT_MS);
+      // Read before the first await, while the caller's line is on the stack.
+      const location = options.location ?? callerLocation();
+      const timeoutMs = await enter(slots, name, options.timeoutMs ?? CALL_TIMEOUT_MS);
       const headers = { ...options.headers, [TIMEOUT_HEADER]: String(timeoutMs) };
       const request: TracedRequest = {
         method,
         timeoutMs,
         errorOf: errorInBody,
-        location: options.location,
+        location,
         headers,
       };
       if (options.resendCount) request.resendCount = options.resendCount;
@@ -64,10 +76,28 @@ export function createServiceClient(name: string, baseUrl: string): ServiceClien
           throw new GatewayTimeoutError(`the ${name} service did not answer in time`, cause);
         }
         throw new BadGatewayError(`the ${name} service cannot be reached`, cause);
+      } finally {
+        slots.release();
       }
     },
   };
 }
+
+/** Takes a slot for a call. @returns what is left of its time, in milliseconds */
+async function enter(slots: Slots, name: string, timeoutMs: number): Promise<number> {
+  const allowedMs = remainingMs(timeoutMs);
+  const startedMs = performance.now();
+  // Most calls find a free slot, and need no timer for it.
+  const signal = slots.taken < CALLS_MAX ? never : AbortSignal.timeout(allowedMs);
+  try {
+    await slots.acquire(signal);
+  } catch (error) {
+    throw new UnavailableError(`too many calls to the ${name} service at a time`, { cause: error });
+  }
+  return Math.max(1, Math.floor(allowedMs - (performance.now() - startedMs)));
+}
+
+const never = new AbortController().signal;
 
 /**
  * A text as one segment of a path. `.` and `..` cannot be one, however they are encoded: a URL drops

@@ -93,6 +93,8 @@ describe("another service's address", () => {
     "orders:8081",
     "ftp://orders",
     "http://a?b=c",
+    "http://a?",
+    "http://a/#",
     "http://a#b",
     "http://",
   ])("is not %s", (text) => {
@@ -116,6 +118,12 @@ describe("PostgreSQL's address", () => {
     "postgres:///db",
     "postgres://u:s3cret%@h/db",
     "postgres://u:s3cret@h:port/db",
+    "postgres://u:s3cret@h:0/db",
+    "postgres://u:s3cret@h/db?sslmode=s3cret",
+    "postgres://u:s3cret@h/db?application_name=%00",
+    "postgres://u:s3cret@h/db%00x",
+    "postgres://u%00:s3cret@h/db",
+    "postgres://u:s3cret%00@h/db",
   ])("is not %s, and the password is not said", (url) => {
     const message = refusal(() => postgresUrl({ POSTGRES_URL: url }));
     expect(message).toStartWith("POSTGRES_URL ");

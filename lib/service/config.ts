@@ -2,6 +2,8 @@
  * Configuration from the environment, read once at the edge. A bad value stops the start with one
  * line that names its variable, so that no handler ever meets it.
  */
+import { SQL } from "bun";
+
 export type Env = Readonly<Record<string, string | undefined>>;
 
 /** A variable is missing or malformed. The message names it and never shows its value's secret. */
@@ -63,7 +65,8 @@ export function oneOf<Word extends string>(
 /** The base URL of another service: required, http or https, without query. A last `/` is cut off. */
 export function serviceUrl(env: Env, name: string): string {
   const url = parseUrl(required(env, name), name);
-  if (!["http:", "https:"].includes(url.protocol) || url.search || url.hash) {
+  // Of the text: an empty query is none to URL, and would still swallow the paths put behind it.
+  if (!["http:", "https:"].includes(url.protocol) || /[?#]/.test(url.href)) {
     throw new ConfigError(`${name} must be an http(s) URL without a query`);
   }
   return url.href.replace(/\/+$/, "");
@@ -80,10 +83,18 @@ export function postgresUrl(env: Env, name = "POSTGRES_URL"): string {
   ) {
     throw new ConfigError(`${name} must look like postgres://user:password@host:port/database`);
   }
+  let parts: string[];
   try {
-    for (const part of [url.username, url.password, url.pathname]) decodeURIComponent(part);
+    parts = [url.username, url.password, url.pathname].map(decodeURIComponent);
   } catch {
     throw new ConfigError(`${name} has a % that is not part of a percent-encoding`);
+  }
+  if (parts.some((part) => part.includes("\0"))) throw new ConfigError(`${name} has a NUL in it`);
+  try {
+    // Connects to nothing yet, but reads all of it. What it says may quote the URL.
+    void new SQL(text);
+  } catch {
+    throw new ConfigError(`${name} has a port or an option that is not valid`);
   }
   return text;
 }

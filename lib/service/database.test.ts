@@ -16,23 +16,34 @@ function postgresError(errno: string | undefined, code = "ERR_POSTGRES_SERVER_ER
   return new SQL.PostgresError("what PostgreSQL says", { errno, code } as never);
 }
 
-test.each(["08006", "53300", "57P01", "57014", "40001", "40P01", "25006"])(
-  "SQLSTATE %s passes: the caller may try again shortly, and learns no more",
-  async (errno) => {
-    const cause = postgresError(errno);
-    const error = await outcome(cause);
-    expect(error).toBeInstanceOf(UnavailableError);
-    expect(error).toMatchObject({ status: 503, retryable: true, cause });
-    expect((error as Error).message).not.toContain("PostgreSQL");
-  },
-);
+test.each([
+  "08006",
+  "53300",
+  "57P01",
+  "57014",
+  "40001",
+  "40P01",
+  "25006",
+  "25P03",
+  "28P01",
+  "28000",
+  "3D000",
+  "3F000",
+  "42P01",
+])("SQLSTATE %s passes: the caller may try again shortly, and learns no more", async (errno) => {
+  const cause = postgresError(errno);
+  const error = await outcome(cause);
+  expect(error).toBeInstanceOf(UnavailableError);
+  expect(error).toMatchObject({ status: 503, retryable: true, cause });
+  expect((error as Error).message).not.toContain("PostgreSQL");
+});
 
 test("a connection that is lost or refused passes, too", async () => {
   const lost = postgresError(undefined, "ERR_POSTGRES_CONNECTION_CLOSED");
   expect(await outcome(lost)).toBeInstanceOf(UnavailableError);
 });
 
-test.each(["23505", "42P01", "22P02", "42601"])(
+test.each(["23505", "42703", "22P02", "42601", "42501", "3B001"])(
   "SQLSTATE %s does not pass by itself, and is thrown on as it is",
   async (errno) => {
     const error = postgresError(errno);

@@ -1,7 +1,7 @@
 /** The connection pool to PostgreSQL, and what its errors mean to a caller. */
 import { SQL } from "bun";
 import { traceSql, type TracedSql } from "#lib/telemetry/sql.ts";
-import { remainingMs } from "./deadline.ts";
+import { throwIfTooLate } from "./deadline.ts";
 import { UnavailableError } from "./errors.ts";
 
 /** Connections of one process. PostgreSQL's own default allows 100 in all. */
@@ -9,6 +9,8 @@ const CONNECTIONS_MAX = 16;
 const CONNECT_TIMEOUT_S = 5;
 /** Below the gateway's 5 s: a statement that hangs is given up before its caller is. */
 const STATEMENT_TIMEOUT_MS = 4_500;
+/** Who closes the pool has waited for its work already. */
+const CLOSE_TIMEOUT_S = 0.3;
 
 export interface Database {
   readonly sql: TracedSql;
@@ -39,12 +41,16 @@ export function openDatabase(url: string, applicationName: string): Database {
       const [found] = await pool`SELECT to_regclass(${table}) IS NOT NULL AS migrated`;
       if (!found?.migrated) throw new Error(`table ${table} is missing: run the migrations`);
     },
-    close: () => pool.close({ timeout: 2 }),
+    close: () => pool.close({ timeout: CLOSE_TIMEOUT_S }),
   };
 }
 
-/** SQLSTATE classes and codes that say "not now": connection lost, shutting down, too busy, deadlock. */
-const PASSING = /^(08...|53...|57P0[123]|57014|40001|40P01|55P03|25006)$/;
+/**
+ * SQLSTATE classes and codes that say "not now": connection lost, shutting down, too busy, deadlock;
+ * and, for services start in any order, no access yet, no database yet, no table or schema yet.
+ */
+const PASSING =
+  /^(08...|53...|57P0[123]|57014|40001|40P01|55P03|25006|25P03|28...|3D000|3F000|42P01)$/;
 
 /**
  * Runs work on the database.
@@ -52,7 +58,7 @@ const PASSING = /^(08...|53...|57P0[123]|57014|40001|40P01|55P03|25006)$/;
  *   the caller has given up already; anything else as it came
  */
 export async function onDatabase<T>(work: () => Promise<T>): Promise<T> {
-  remainingMs(STATEMENT_TIMEOUT_MS);
+  throwIfTooLate();
   try {
     return await work();
   } catch (error) {

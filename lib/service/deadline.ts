@@ -29,3 +29,11 @@ export function remainingMs(timeoutMs: number): number {
   if (remaining < 1) throw new GatewayTimeoutError("the caller's time is over");
   return Math.min(timeoutMs, remaining);
 }
+
+/**
+ * For work that is about to be begun.
+ * @throws GatewayTimeoutError where the caller has given up already
+ */
+export function throwIfTooLate(): void {
+  remainingMs(Number.POSITIVE_INFINITY);
+}

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { TypeCompiler } from "@sinclair/typebox/compiler";
-import { isText, isUuid, strictInteger, text } from "./validation.ts";
+import { isText, isUtf8Query, isUuid, strictInteger, text } from "./validation.ts";
 
 describe("a text", () => {
   test("is measured in characters as a person counts them, not in UTF-16 units", () => {
@@ -32,6 +32,22 @@ test("an integer is a JSON number, whole and within its bounds", () => {
   expect([1, 2, 3, 1.0].every((value) => schema.Check(value))).toBe(true);
   for (const other of [0, 4, 1.5, "1", " 2 ", null, true, [1], Infinity, Number.NaN, 1n]) {
     expect(schema.Check(other), String(other)).toBe(false);
+  }
+});
+
+test("a query encodes UTF-8; a % that encodes nothing stands for itself", () => {
+  for (const query of [
+    "",
+    "?a=b",
+    "?a=%C3%A4+%F0%9F%98%80",
+    "?a=100%",
+    "?a=%ZZ&b=%2",
+    "?%EF%BF%BD",
+  ]) {
+    expect(isUtf8Query(query), query).toBe(true);
+  }
+  for (const query of ["?a=%FF", "?a=%ED%A0%80", "?a=%C3", "?%C0%80=b", "?a=%&b=%ff"]) {
+    expect(isUtf8Query(query), query).toBe(false);
   }
 });
 

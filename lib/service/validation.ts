@@ -38,6 +38,20 @@ export function isText(value: string, charactersMax: number): boolean {
   );
 }
 
+/**
+ * Whether what a query percent-encodes is UTF-8. URLSearchParams does not tell: it puts U+FFFD where it
+ * is not, so that different texts become the same.
+ * @param search as in `URL.search`; a `%` that encodes nothing stands for itself there
+ */
+export function isUtf8Query(search: string): boolean {
+  try {
+    decodeURIComponent(search.replace(/%(?![0-9a-f]{2})/gi, "%25"));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** Whether a text is a UUID in the usual form with hyphens. */

@@ -8,7 +8,7 @@ import { createStock } from "./stock.ts";
 const service = startService("inventory", 8082, (env) => ({ postgresUrl: postgresUrl(env) }));
 
 const database = openDatabase(service.config.postgresUrl, "inventory");
-service.onStop("database", () => database.close());
+service.afterWork("database", () => database.close());
 
 const ready = { postgres: () => database.probe("inventory.reservations") };
 service.listen(addInventoryRoutes(service.baseApp(ready), createStock(database.sql)), ready);

@@ -3,7 +3,7 @@ import { isOrderStatus, ORDER_STATUSES } from "#lib/orders/order.ts";
 import { newOrderSchema, statusChangeSchema } from "#lib/orders/schemas.ts";
 import type { createBaseApp } from "#lib/service/app.ts";
 import { BadInputError } from "#lib/service/errors.ts";
-import { isUuid } from "#lib/service/validation.ts";
+import { isUtf8Query, isUuid } from "#lib/service/validation.ts";
 import { ATTR_ORDER_STATUS } from "#lib/telemetry/attributes.ts";
 import { orderSettleDuration, ordersCreated, ordersSettled } from "#lib/telemetry/instruments.ts";
 import { nextLink, parsePageRequest, type PageRequest } from "./list-page.ts";
@@ -56,6 +56,7 @@ async function answerPage(
   list: (page: PageRequest) => Promise<Page>,
 ): Promise<Response> {
   const url = new URL(request.url);
+  if (!isUtf8Query(url.search)) throw new BadInputError("the query is not valid UTF-8");
   const { orders, next } = await list(parsePageRequest(url.searchParams));
   const headers = next && { link: nextLink(url.pathname, url.searchParams, next) };
   return Response.json(orders, headers && { headers });

@@ -12,7 +12,7 @@ const service = startService("orders", 8081, loadOrdersConfig);
 const { config } = service;
 
 const database = openDatabase(config.postgresUrl, "orders");
-service.onStop("database", () => database.close());
+service.afterWork("database", () => database.close());
 
 const bell = hangOutboxBell(database);
 service.onStop("outbox bell", () => bell.stop());

@@ -7,11 +7,13 @@
  * older one of its key is there.
  */
 import { context, ROOT_CONTEXT } from "@opentelemetry/api";
+import { SQL } from "bun";
 import { Partitioners, type Kafka, type Producer } from "kafkajs";
 import { ensureTopics } from "#lib/kafka/topics.ts";
 import { sleep } from "#lib/kafka/waiting.ts";
 import { ORDER_CREATED_TOPIC, ORDER_TOPIC_PARTITIONS } from "#lib/orders/order-created.ts";
 import type { Database } from "#lib/service/database.ts";
+import { withTimeout } from "#lib/service/timeout.ts";
 import { gauge } from "#lib/telemetry/instruments.ts";
 import { traceSend } from "#lib/telemetry/kafka-producer.ts";
 import { logger } from "#lib/telemetry/logger.ts";
@@ -22,6 +24,9 @@ import type { OutboxBell } from "./outbox-bell.ts";
 /** Kafka refuses a batch of records over 1 MiB; a batch of rows is cut into sends well below that. */
 const SEND_BYTES_MAX = 512 * 1024;
 const RETRY_DELAY_MS = { min: 250, max: 5_000 };
+/** How often Kafka is asked whether it is still there, while there is nothing to publish. */
+const KAFKA_PROBE_INTERVAL_MS = 5_000;
+const KAFKA_PROBE_TIMEOUT_MS = 3_000;
 
 interface OutboxRow {
   topic: string;
@@ -58,32 +63,47 @@ export function startRelay(options: RelayOptions) {
   });
   const stopping = new AbortController();
   let problem: string | undefined = "not connected yet";
+  let publishedMs = Number.NEGATIVE_INFINITY;
   const looking = setInterval(look, pollIntervalMs);
+  const asking = setInterval(askKafka, KAFKA_PROBE_INTERVAL_MS);
   void look();
+  bell.hear();
   const running = run();
 
   async function run(): Promise<void> {
-    let connected = false;
     let failures = 0;
-    while (!stopping.signal.aborted) {
+    for (;;) {
+      await bell.heard();
+      if (stopping.signal.aborted) return;
       try {
-        if (!connected) await connect(kafka, producer);
-        connected = true;
-        problem = undefined;
-        if (failures > 0) logger.info("the outbox relay works again");
-        failures = 0;
-        await bell.heard();
+        // First at the start, and again after each failure: no rows are held while Kafka is away.
+        if (problem !== undefined) await connect(kafka, producer);
         let taken: number;
         do taken = await relayBatch(options, producer);
         while (taken === options.batchRowsMax && !stopping.signal.aborted);
+        if (failures > 0) logger.info("the outbox relay works again");
+        failures = 0;
+        problem = undefined;
+        if (taken > 0) publishedMs = performance.now();
       } catch (error) {
-        problem = error instanceof Error ? error.message : String(error);
+        problem = problemOfKafka(error);
         if (failures === 0) logger.warn("events wait in the outbox", { error });
         const delayMs = Math.min(RETRY_DELAY_MS.min * 2 ** failures, RETRY_DELAY_MS.max);
         failures = Math.min(failures + 1, 10);
         await sleep(delayMs, stopping.signal).catch(() => undefined);
         bell.hear();
       }
+    }
+  }
+
+  /** Nothing is sent while there are no events, so that nothing would tell that Kafka has gone. */
+  async function askKafka(): Promise<void> {
+    if (problem !== undefined || performance.now() - publishedMs < KAFKA_PROBE_INTERVAL_MS) return;
+    try {
+      await withTimeout(ensureOrderTopics(kafka), KAFKA_PROBE_TIMEOUT_MS);
+    } catch (error) {
+      problem = problemOfKafka(error);
+      bell.hear();
     }
   }
 
@@ -102,7 +122,7 @@ export function startRelay(options: RelayOptions) {
   }
 
   return {
-    /** Why nothing is published at present, for a person; undefined when all is well. */
+    /** What is wrong with Kafka, for a person; undefined when all is well. */
     get problem() {
       return problem;
     },
@@ -110,6 +130,7 @@ export function startRelay(options: RelayOptions) {
     async stop(): Promise<void> {
       stopping.abort();
       clearInterval(looking);
+      clearInterval(asking);
       bell.hear();
       await running;
       await producer.disconnect();
@@ -117,9 +138,20 @@ export function startRelay(options: RelayOptions) {
   };
 }
 
+/** Also where it is connected: then it asks whether Kafka answers. */
 async function connect(kafka: Kafka, producer: Producer): Promise<void> {
-  await ensureTopics(kafka, [{ topic: ORDER_CREATED_TOPIC, partitions: ORDER_TOPIC_PARTITIONS }]);
+  await ensureOrderTopics(kafka);
   await producer.connect();
+}
+
+async function ensureOrderTopics(kafka: Kafka): Promise<void> {
+  await ensureTopics(kafka, [{ topic: ORDER_CREATED_TOPIC, partitions: ORDER_TOPIC_PARTITIONS }]);
+}
+
+/** PostgreSQL comes after Kafka has answered, and its own probe tells what is wrong with it. */
+function problemOfKafka(error: unknown): string | undefined {
+  if (error instanceof SQL.SQLError) return undefined;
+  return error instanceof Error ? error.message : String(error);
 }
 
 /**

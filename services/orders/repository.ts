@@ -3,8 +3,9 @@
  * no moment at which one exists without the others.
  */
 import { onDatabase } from "#lib/service/database.ts";
+import { throwIfTooLate } from "#lib/service/deadline.ts";
 import { faultStrikes, POISON_VALUE, SLOW_SQL_SECONDS } from "#lib/service/faults.ts";
-import { ConflictError, NotFoundError } from "#lib/service/errors.ts";
+import { ConflictError, NotFoundError, UnavailableError } from "#lib/service/errors.ts";
 import { ORDER_CREATED_TOPIC, orderCreatedValue } from "#lib/orders/order-created.ts";
 import {
   canTransition,
@@ -18,6 +19,9 @@ import {
 import { traceCreate } from "#lib/telemetry/kafka-producer.ts";
 import type { Queryable, TracedSql } from "#lib/telemetry/sql.ts";
 import type { Cursor, PageRequest } from "./list-page.ts";
+
+/** How often a status is set again when it changed between the change and the look at it. */
+const TRIES_MAX = 3;
 
 interface OrderRow {
   id: string;
@@ -91,6 +95,8 @@ async function createOrder(db: TracedSql, input: NewOrder): Promise<Order> {
     created_at: new Date().toISOString(),
   };
   await db.transaction(async (tx) => {
+    // The wait for a connection may have outlasted the caller, who then does not know of this order.
+    throwIfTooLate();
     await insertOrder(tx, order);
     await insertItems(tx, order);
     await traceCreate(ORDER_CREATED_TOPIC, order.id, async (headers) => {
@@ -146,17 +152,31 @@ async function getOrder(db: Queryable, id: string): Promise<Order> {
 }
 
 async function setStatus(db: Queryable, id: string, status: OrderStatus): Promise<StatusChange> {
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    const changed = await tryToSetStatus(db, id, status);
+    if (changed) return changed;
+    const order = await getOrder(db, id);
+    if (order.status === status) return { order };
+    if (!canTransition(order.status, status)) {
+      throw new ConflictError(`an order that is ${order.status} cannot become ${status}`);
+    }
+  }
+  throw new UnavailableError("this order's status changes too often; try again shortly");
+}
+
+/** @returns undefined where the order is not there, or its status does not allow it */
+async function tryToSetStatus(
+  db: Queryable,
+  id: string,
+  status: OrderStatus,
+): Promise<StatusChange | undefined> {
   const from = ORDER_STATUSES.filter((before) => canTransition(before, status));
   const [changed] = await db.query<OrderRow & { age_seconds: number }>`
     UPDATE orders.orders SET status = ${status}, updated_at = now()
     WHERE id = ${id} AND status = ANY (${from}::text[])
     RETURNING id, customer_id, status, total, created_at,
               extract(epoch FROM now() - created_at)::float8 AS age_seconds`;
-  if (!changed) {
-    const order = await getOrder(db, id);
-    if (order.status === status) return { order };
-    throw new ConflictError(`an order that is ${order.status} cannot become ${status}`);
-  }
+  if (!changed) return undefined;
   const order = toOrder(changed, await selectItems(db, [id]));
   // The two clocks may differ by some milliseconds.
   const settledAfterSeconds = Math.max(0, changed.age_seconds);

@@ -13,7 +13,7 @@ import { loadWorkerConfig } from "./config.ts";
 import { createDependency, isDependencyDown } from "#lib/service/dependency.ts";
 import { createSettler } from "./settle.ts";
 
-const STOP_TIMEOUT_MS = 4_000;
+const STOP_TIMEOUT_MS = 5_000;
 
 const service = startService("worker", 8083, loadWorkerConfig);
 const { config } = service;

@@ -317,7 +317,7 @@ async function retriesAndDeadLetters(side: Side): Promise<void> {
   await until("the relay has given its send up", () =>
     orders.lines.some(({ message }) => message === "events wait in the outbox"),
   );
-  await sql`ALTER TABLE orders.outbox RENAME TO outbox_away`;
+  await sql`ALTER TABLE orders.outbox RENAME COLUMN payload TO payload_away`;
   await post(orders.url, "PLAIN"); // 500: the event cannot be written, everything is rolled back
 }
 
