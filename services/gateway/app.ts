@@ -1,9 +1,15 @@
 /** The routes of the gateway: each is one call to the service behind it, whose answer is passed on. */
 import { ITEM_ID_CHARACTERS_MAX } from "#lib/orders/schemas.ts";
 import type { createBaseApp } from "#lib/service/app.ts";
-import { pathSegment, type CallOptions, type ServiceClient } from "#lib/service/client.ts";
+import {
+  errorInBody,
+  pathSegment,
+  type CallOptions,
+  type ServiceClient,
+} from "#lib/service/client.ts";
 import { BadGatewayError, BadInputError, NotFoundError } from "#lib/service/errors.ts";
 import { isText } from "#lib/service/validation.ts";
+import { noteServerError } from "#lib/telemetry/http-server.ts";
 
 /** Leaves room, in the 16 KiB that the service behind takes as a head, for 8 KiB of baggage. */
 const PATH_CHARACTERS_MAX = 4_096;
@@ -51,6 +57,12 @@ async function forward(
   const answer = await service.call(method, path, options);
   if (answer.status >= 300 && answer.status < 400) {
     throw new BadGatewayError(`the ${service.name} service answers with a redirect`);
+  }
+  // Its answer is passed on as it is; the request's own span tells what went wrong, too.
+  if (answer.status >= 500) {
+    noteServerError(
+      errorInBody(answer.status, answer.body) ?? `the ${service.name} service failed`,
+    );
   }
   const headers = new Headers();
   for (const name of PASSED_ON) {

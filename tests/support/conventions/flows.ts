@@ -239,8 +239,13 @@ export async function createDatabase(main: Stack) {
   };
 }
 
-/** 502, 503 and 504. */
+/** 502, 503 and 504, and a 500 that is passed on. */
 async function brokenGateway({ start, backend }: Side): Promise<void> {
+  const passingOn = await start("gateway", {
+    ORDERS_SERVICE_URL: backend.url,
+    INVENTORY_SERVICE_URL: backend.url,
+  });
+  await fetch(`${passingOn.url}/orders/BROKEN`);
   const gateway = await start("gateway", {
     ORDERS_SERVICE_URL: backend.hangingUrl,
     INVENTORY_SERVICE_URL: `http://${CLOSED_PORT_URL}`,
