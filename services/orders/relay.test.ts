@@ -13,12 +13,13 @@ afterEach(async () => {
 const EVENT = { topic: "order.created", key: "k", payload: "{}", headers: {} };
 
 /** A relay whose PostgreSQL and Kafka do what the test says; all else of it is real. */
-function relayWith(faults: { publish?: () => Error; take?: () => Error }) {
+function relayWith(faults: { publish?: () => Error; take?: () => Error }, events = 1) {
   const sends: number[] = [];
-  const outbox = [EVENT];
+  const sizes: number[] = [];
+  const outbox = Array.from({ length: events }, () => EVENT);
   const take = async () => {
     if (faults.take) throw faults.take();
-    return outbox;
+    return [...outbox];
   };
   const database = {
     pool: async () => [{ pending: outbox.length, age: 0 }],
@@ -33,11 +34,12 @@ function relayWith(faults: { publish?: () => Error; take?: () => Error }) {
   const producer = {
     connect: async () => undefined,
     disconnect: async () => undefined,
-    async send() {
+    async send({ messages }: { messages: unknown[] }) {
       sends.push(performance.now());
+      sizes.push(messages.length);
       await Bun.sleep(20);
       if (faults.publish) throw faults.publish();
-      outbox.length = 0;
+      outbox.splice(0, messages.length);
     },
   };
   let rung = Promise.withResolvers<void>();
@@ -53,10 +55,10 @@ function relayWith(faults: { publish?: () => Error; take?: () => Error }) {
     kafka: { admin: () => admin, producer: () => producer } as unknown as Kafka,
     bell: bell as OutboxBell,
     pollIntervalMs: 50,
-    batchRowsMax: 100,
+    batchRowsMax: 1_000,
   });
   cleanUps.push(() => relay.stop());
-  return { relay, sends, outbox };
+  return { relay, sends, sizes, outbox };
 }
 
 type Relay = ReturnType<typeof relayWith>["relay"];
@@ -91,4 +93,10 @@ test("a failure of PostgreSQL is not told as one of Kafka", async () => {
   await problemsUntil(relay, () => relay.problem !== "not connected yet");
   const endMs = performance.now() + 600;
   expect(await problemsUntil(relay, () => performance.now() > endMs)).toEqual([undefined]);
+});
+
+test("no send has more records than its span can link to", async () => {
+  const { relay, sizes, outbox } = relayWith({}, 300);
+  await problemsUntil(relay, () => outbox.length === 0);
+  expect(sizes).toEqual([128, 128, 44]);
 });

@@ -23,6 +23,8 @@ import type { OutboxBell } from "./outbox-bell.ts";
 
 /** Kafka refuses a batch of records over 1 MiB; a batch of rows is cut into sends well below that. */
 const SEND_BYTES_MAX = 512 * 1024;
+/** A `send` span links to each record, and a span keeps 128 links unless configured otherwise. */
+const SEND_RECORDS_MAX = 128;
 const RETRY_DELAY_MS = { min: 250, max: 5_000 };
 /** How often Kafka is asked whether it is still there, while there is nothing to publish. */
 const KAFKA_PROBE_INTERVAL_MS = 5_000;
@@ -196,14 +198,15 @@ async function publish(producer: Producer, rows: OutboxRow[]): Promise<void> {
   );
 }
 
-/** Cuts rows into sends: each of one topic, each within the bytes that Kafka takes. */
+/** Cuts rows into sends: each of one topic, and within the bounds. */
 function inSends(rows: OutboxRow[]): OutboxRow[][] {
   const sends: OutboxRow[][] = [];
   let bytes = 0;
   for (const row of rows) {
     const size = Buffer.byteLength(row.payload) + Buffer.byteLength(JSON.stringify(row.headers));
     const current = sends.at(-1);
-    if (current && current[0]?.topic === row.topic && bytes + size <= SEND_BYTES_MAX) {
+    const fits = bytes + size <= SEND_BYTES_MAX && (current?.length ?? 0) < SEND_RECORDS_MAX;
+    if (current && current[0]?.topic === row.topic && fits) {
       current.push(row);
       bytes += size;
     } else {
