@@ -15,9 +15,10 @@ export const CALL_TIMEOUT_MS = 5_000;
 
 /**
  * Calls to one service at a time; more wait. Bun sends 256 requests at a time in all: a service that
- * hangs must not take them all, nor may the three that the worker calls, as probes need some too.
+ * hangs must not take those of the other one behind the gateway, nor the probes'. The worker makes as
+ * many calls at a time as it has orders in work (128), whichever service they go to.
  */
-export const CALLS_MAX = 80;
+export const CALLS_MAX = 120;
 
 export interface CallOptions {
   body?: unknown;
