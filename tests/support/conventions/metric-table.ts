@@ -355,57 +355,36 @@ export const METRIC_TYPES: Readonly<Record<string, MetricType>> = {
       },
     },
   },
-  "otel.sdk.processor.span.processed": {
-    instrument: "Counter",
-    unit: "{span}",
-    about:
-      "Spans given to the exporter; with `error.type` those that were lost: `queue_full`, or the error of the export.",
-    page: `${PAGES}/otel/sdk-metrics.md#metric-otelsdkprocessorspanprocessed`,
-    attributes: {
-      ...SDK_COMPONENT,
-      "error.type": errorType(/^(queue_full|[A-Z]\w{2,63})$/, "why the spans were lost"),
-    },
-  },
-  "otel.sdk.processor.span.queue.capacity": {
-    instrument: "UpDownCounter",
-    unit: "{span}",
-    about: "How many spans can wait for their export.",
-    page: `${PAGES}/otel/sdk-metrics.md#metric-otelsdkprocessorspanqueuecapacity`,
-    attributes: SDK_COMPONENT,
-  },
-  "otel.sdk.processor.span.queue.size": {
-    instrument: "UpDownCounter",
-    unit: "{span}",
-    about: "How many spans wait.",
-    page: `${PAGES}/otel/sdk-metrics.md#metric-otelsdkprocessorspanqueuesize`,
-    attributes: SDK_COMPONENT,
-  },
-  "otel.sdk.processor.log.processed": {
-    instrument: "Counter",
-    unit: "{log_record}",
-    about:
-      "With OTEL_LOGS_EXPORTER=otlp: log records given to the exporter; with `error.type` those that were lost.",
-    page: `${PAGES}/otel/sdk-metrics.md#metric-otelsdkprocessorlogprocessed`,
-    attributes: {
-      ...SDK_COMPONENT,
-      "error.type": errorType(/^(queue_full|[A-Z]\w{2,63})$/, "why the records were lost"),
-    },
-  },
-  "otel.sdk.processor.log.queue.capacity": {
-    instrument: "UpDownCounter",
-    unit: "{log_record}",
-    about: "How many log records can wait for their export.",
-    page: `${PAGES}/otel/sdk-metrics.md#metric-otelsdkprocessorlogqueuecapacity`,
-    attributes: SDK_COMPONENT,
-  },
-  "otel.sdk.processor.log.queue.size": {
-    instrument: "UpDownCounter",
-    unit: "{log_record}",
-    about: "How many log records wait.",
-    page: `${PAGES}/otel/sdk-metrics.md#metric-otelsdkprocessorlogqueuesize`,
-    attributes: SDK_COMPONENT,
-  },
+  ...processorMetrics("span", "{span}", "Spans"),
+  ...processorMetrics("log", "{log_record}", "With OTEL_LOGS_EXPORTER=otlp: log records"),
 };
+
+/** What a batch processor of the SDK counts. */
+function processorMetrics(signal: "span" | "log", unit: string, what: string) {
+  const metric = (
+    name: string,
+    instrument: MetricType["instrument"],
+    about: string,
+    attributes: MetricType["attributes"] = SDK_COMPONENT,
+  ): Record<string, MetricType> => {
+    const full = `otel.sdk.processor.${signal}.${name}`;
+    const page = `${PAGES}/otel/sdk-metrics.md#metric-${full.replace(/[._]/g, "")}`;
+    return { [full]: { instrument, unit, about, page, attributes } };
+  };
+  return {
+    ...metric(
+      "processed",
+      "Counter",
+      `${what} given to the exporter; with \`error.type\` those that were lost: \`queue_full\`, or the error of the export.`,
+      {
+        ...SDK_COMPONENT,
+        "error.type": errorType(/^(queue_full|[A-Z]\w{2,63})$/, "why they were lost"),
+      },
+    ),
+    ...metric("queue.capacity", "UpDownCounter", `${what}: how many can wait for their export.`),
+    ...metric("queue.size", "UpDownCounter", `${what}: how many wait.`),
+  };
+}
 
 const UNIT_SUFFIX: Readonly<Record<string, string>> = { s: "_seconds", By: "_bytes" };
 
