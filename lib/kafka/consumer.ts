@@ -37,7 +37,7 @@ export interface ConsumerOptions {
   readonly concurrency: number;
   /** How many records may be in hand: worked on, in line, or waiting for their next try. @default 1000 */
   readonly inHandMax?: number;
-  /** For how long a failing record is tried at least, in milliseconds, from its first failure on. */
+  /** For how long a failing step of a record is tried at least, in milliseconds, from its first failure on. */
   readonly retryLimitMs: number;
   /** The waits between tries. @default 200 ms doubling to at most 10 s, with full jitter */
   readonly backoff?: Backoff;

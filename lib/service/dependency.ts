@@ -15,6 +15,8 @@ const PASSING_STATUSES = new Set([408, 429]);
 export interface Retrying {
   /** Returns when the failed call is to be tried again; throws `error` when it is not. */
   retry(error: unknown): Promise<void>;
+  /** Called when a call succeeds that had failed before. */
+  succeeded(): void;
 }
 
 /** A call failed in a way that may pass: no answer, a timeout, a 5xx. */
@@ -62,7 +64,10 @@ export function createDependency(name: string, baseUrl: string): Dependency {
       for (let resendCount = 0; ; resendCount++) {
         try {
           const answer = await client.call(method, path, { ...options, location, resendCount });
-          if (answer.status < 500 && !PASSING_STATUSES.has(answer.status)) return answer;
+          if (answer.status < 500 && !PASSING_STATUSES.has(answer.status)) {
+            if (resendCount > 0) context.succeeded();
+            return answer;
+          }
           throw new DependencyError(dependency, describeAnswer(name, answer));
         } catch (error) {
           await context.retry(

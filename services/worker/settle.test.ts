@@ -14,6 +14,7 @@ const context: HandlingContext = {
   retry: async (error) => {
     throw error;
   },
+  succeeded: () => {},
 };
 
 type Call = { service: string; method: string; path: string; body: Record<string, unknown> };
