@@ -30,6 +30,7 @@ const answer = (body: string) => ({ status: 409, headers: new Headers(), body })
 function retrying(times: number): Retrying & { errors: unknown[]; successes: number } {
   const errors: unknown[] = [];
   return {
+    signal: new AbortController().signal,
     errors,
     successes: 0,
     async retry(error) {
@@ -78,6 +79,22 @@ describe("a call to a dependency", () => {
       .catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(DependencyError);
     expect(calls()).toBe(3);
+  });
+
+  test("is not made, nor repeated, for a caller that is to make no more", async () => {
+    const { url, calls } = serve(status(503));
+    const dependency = createDependency("stock", url);
+    const caller = new AbortController();
+    const reason = new Error("someone else has the work");
+    const context = {
+      ...retrying(5),
+      signal: caller.signal,
+      retry: async () => caller.abort(reason),
+    };
+    await expect(dependency.call(context, "POST", "/")).rejects.toBe(reason);
+    expect(calls()).toBe(1);
+    await expect(dependency.call(context, "POST", "/")).rejects.toBe(reason);
+    expect(calls()).toBe(1);
   });
 
   test("to nobody is tried again, too", async () => {
