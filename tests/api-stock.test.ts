@@ -260,6 +260,22 @@ describe("reserve and release for an order", () => {
     expect(available + reserved).toBe(10);
     expect([0, 4]).toContain(reserved);
   });
+
+  test("twenty reserves and twenty releases of one order at once wait for each other in one direction", async () => {
+    for (let round = 0; round < 10; round++) {
+      const id = await createItem(10);
+      const body = { quantity: 4, order_id: crypto.randomUUID() };
+      const answers = await Promise.all(
+        Array.from({ length: 40 }, (_, n) => (n % 2 ? release : reserve)(id, body)),
+      );
+      // A deadlock would be PostgreSQL's to end, after a second and with an error for one of the two.
+      const statuses = answers.map(({ status }) => status);
+      expect(statuses.filter((status) => status !== 200 && status !== 409)).toEqual([]);
+      const { available, reserved } = await stockOf(id);
+      expect(available + reserved).toBe(10);
+      expect([0, 4]).toContain(reserved);
+    }
+  });
 });
 
 describe.each([

@@ -158,14 +158,21 @@ async function reserveBooked(db: Queryable, itemId: string, quantity: number, or
   }
 }
 
+/**
+ * Locks the item before the booking, as a reserve does: the other way round the two of them, called
+ * at once for one order, would wait for each other.
+ */
 async function releaseBooked(db: Queryable, itemId: string, quantity: number, orderId: string) {
   return await db.query<StockItem>`
-    WITH released AS (
-      UPDATE inventory.reservations
+    WITH locked AS (
+      SELECT item_id FROM inventory.items WHERE item_id = ${itemId} FOR NO KEY UPDATE
+    ), released AS (
+      UPDATE inventory.reservations AS booked
       SET status = 'released', updated_at = now()
-      WHERE order_id = ${orderId} AND item_id = ${itemId}
-        AND quantity = ${quantity} AND status = 'reserved'
-      RETURNING item_id, quantity
+      FROM locked
+      WHERE booked.order_id = ${orderId} AND booked.item_id = locked.item_id
+        AND booked.quantity = ${quantity} AND booked.status = 'reserved'
+      RETURNING booked.item_id, booked.quantity
     )
     UPDATE inventory.items AS item
     SET available = available + released.quantity, reserved = reserved - released.quantity
