@@ -135,6 +135,21 @@ describe("reserve and release without an order", () => {
     expect(await stockOf(id)).toEqual({ available: 3, reserved: 2 });
   });
 
+  test("what would exceed the largest number of pieces is 409 and moves nothing", async () => {
+    const { sql } = await stack();
+    const most = 2_147_483_647;
+    const [reservedMost, availableMost] = [await createItem(5), await createItem(5)];
+    await sql`UPDATE inventory.items SET reserved = ${most} WHERE item_id = ${reservedMost}`;
+    await sql`
+      UPDATE inventory.items SET available = ${most}, reserved = 5 WHERE item_id = ${availableMost}`;
+    for (const order of [{}, { order_id: crypto.randomUUID() }]) {
+      expectError(await reserve(reservedMost, { quantity: 1, ...order }), 409);
+    }
+    expectError(await release(availableMost, { quantity: 1 }), 409);
+    expect(await stockOf(reservedMost)).toEqual({ available: 5, reserved: most });
+    expect(await stockOf(availableMost)).toEqual({ available: most, reserved: 5 });
+  });
+
   test("fifty who want the last ten pieces at once: ten get one each", async () => {
     const id = await createItem(10);
     const answers = await Promise.all(

@@ -35,6 +35,7 @@ interface BookedItem extends StockItem {
 /** How often a move is tried again when the row changed between the move and the look at it. */
 const TRIES_MAX = 3;
 const UNIQUE_VIOLATION = "23505";
+const NUMERIC_VALUE_OUT_OF_RANGE = "22003";
 
 export type Stock = ReturnType<typeof createStock>;
 
@@ -103,7 +104,10 @@ async function tryToMove(
   explain: () => Promise<StockItem | undefined>,
 ): Promise<{ item: StockItem; moved: boolean }> {
   for (let tries = 0; tries < TRIES_MAX; tries++) {
-    const [item] = await move();
+    const [item] = await move().catch((error: unknown) => {
+      if (!hasState(error, NUMERIC_VALUE_OUT_OF_RANGE)) throw error;
+      throw new ConflictError("the item would have more pieces than can be counted");
+    });
     if (item) return { item, moved: true };
     const before = await explain();
     if (before) return { item: before, moved: false };
@@ -153,7 +157,7 @@ async function reserveBooked(db: Queryable, itemId: string, quantity: number, or
       SELECT item_id, name, available, reserved FROM moved`;
   } catch (error) {
     // The same call ran at the same time and was first: nothing was moved here, its booking is there.
-    if (error instanceof SQL.PostgresError && error.errno === UNIQUE_VIOLATION) return [];
+    if (hasState(error, UNIQUE_VIOLATION)) return [];
     throw error;
   }
 }
@@ -231,6 +235,10 @@ async function getItem(db: Queryable, itemId: string, orderId?: string): Promise
           WHERE item.item_id = ${itemId}`;
   if (!item) throw new NotFoundError(`there is no item ${itemId}`);
   return item;
+}
+
+function hasState(error: unknown, sqlState: string): boolean {
+  return error instanceof SQL.PostgresError && error.errno === sqlState;
 }
 
 /** An item without the columns that are only about bookings. */
