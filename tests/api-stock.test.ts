@@ -233,6 +233,17 @@ describe("reserve and release for an order", () => {
     expect(await stockOf(id)).toEqual({ available: 0, reserved: 3 });
   });
 
+  test("a UUID in upper case is the same order", async () => {
+    const id = await createItem(10);
+    const orderId = crypto.randomUUID();
+    await reserve(id, { quantity: 3, order_id: orderId });
+    expect((await reserve(id, { quantity: 3, order_id: orderId.toUpperCase() })).status).toBe(200);
+    expect(await stockOf(id)).toEqual({ available: 7, reserved: 3 });
+    expect((await release(id, { quantity: 3, order_id: orderId.toUpperCase() })).status).toBe(200);
+    expectError(await reserve(id, { quantity: 3, order_id: orderId }), 409, /released/);
+    expect(await stockOf(id)).toEqual({ available: 10, reserved: 0 });
+  });
+
   test("two items of one order, and two orders of one item, are booked apart", async () => {
     const [one, other] = [await createItem(10), await createItem(10)];
     const [ann, bob] = [crypto.randomUUID(), crypto.randomUUID()];
