@@ -233,6 +233,44 @@ describe("reserve and release for an order", () => {
     expect(await stockOf(id)).toEqual({ available: 0, reserved: 3 });
   });
 
+  test("a final refusal holds for that order when stock comes back, and for no other", async () => {
+    const id = await createItem(2);
+    const body = { quantity: 3, order_id: crypto.randomUUID(), final: true };
+    expectError(await reserve(id, body), 409, /stock/);
+    const { sql } = await stack();
+    await sql`UPDATE inventory.items SET available = 10 WHERE item_id = ${id}`;
+    expectError(await reserve(id, body), 409, /refused/);
+    expectError(await reserve(id, { ...body, final: false }), 409, /refused/);
+    expectError(await reserve(id, { ...body, quantity: 1 }), 409, /refused/);
+    await release(id, { quantity: 3, order_id: body.order_id });
+    expect(await stockOf(id)).toEqual({ available: 10, reserved: 0 });
+    expect((await reserve(id, { ...body, order_id: crypto.randomUUID() })).status).toBe(200);
+    expect(await stockOf(id)).toEqual({ available: 7, reserved: 3 });
+  });
+
+  test("final reserves of one order, at once and while stock comes back, all get the same answer", async () => {
+    const { sql } = await stack();
+    for (let round = 0; round < 10; round++) {
+      const id = await createItem(2);
+      const body = { quantity: 3, order_id: crypto.randomUUID(), final: true };
+      const calls = Array.from({ length: 20 }, async (_, n) => {
+        if (n === round) await sql`UPDATE inventory.items SET available = 9 WHERE item_id = ${id}`;
+        return (await reserve(id, body)).status;
+      });
+      const statuses = new Set(await Promise.all(calls));
+      expect(statuses.size).toBe(1);
+      expect([200, 409]).toContain([...statuses][0] ?? 0);
+      const reserved = statuses.has(200) ? 3 : 0;
+      expect(await stockOf(id)).toEqual({ available: 9 - reserved, reserved });
+    }
+  });
+
+  test("a final reserve for nobody is refused without consequence", async () => {
+    const id = await createItem(2);
+    expectError(await reserve(id, { quantity: 3, final: true }), 409, /stock/);
+    expect((await reserve(id, { quantity: 2, final: true })).status).toBe(200);
+  });
+
   test("a UUID in upper case is the same order", async () => {
     const id = await createItem(10);
     const orderId = crypto.randomUUID();
@@ -324,6 +362,7 @@ describe.each([
     ["quantity null", { quantity: null }],
     ["quantity 1e400", '{"quantity":1e400}'],
     ["quantity 2147483648", { quantity: 2_147_483_648 }],
+    ['final "yes"', { quantity: 1, order_id: "x", final: "yes" }],
     ["order_id empty", { quantity: 1, order_id: "" }],
     ["order_id a number", { quantity: 1, order_id: 5 }],
     ["order_id null", { quantity: 1, order_id: null }],

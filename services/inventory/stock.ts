@@ -24,6 +24,8 @@ export interface StockItem {
 export interface StockMove {
   quantity: number;
   order_id?: string;
+  /** Of an order's reserve: where stock is short now, this order is never to have the item. */
+  final?: boolean;
 }
 
 /** An item together with what is booked on it for one order. */
@@ -55,7 +57,7 @@ export function createStock(db: Queryable) {
     /**
      * Moves pieces from available to reserved.
      * @throws NotFoundError; ConflictError where too little is available, or where the order's
-     *   reservation of this item differs or was released
+     *   reservation of this item differs, was released, or was refused for good
      */
     reserve: (itemId: string, move: StockMove) =>
       onDatabase(async () => {
@@ -187,7 +189,7 @@ async function releaseBooked(db: Queryable, itemId: string, quantity: number, or
 async function explainReserve(db: Queryable, itemId: string, move: StockMove) {
   const item = await getItem(db, itemId, move.order_id);
   if (item.booked_status === "released") {
-    throw new ConflictError(`order ${move.order_id} has released ${itemId} already`);
+    throw new ConflictError(`order ${move.order_id} has released ${itemId}, or was refused it`);
   }
   if (item.booked_quantity !== null && item.booked_quantity !== move.quantity) {
     throw new ConflictError(
@@ -196,9 +198,24 @@ async function explainReserve(db: Queryable, itemId: string, move: StockMove) {
   }
   if (item.booked_status === "reserved") return shown(item);
   if (item.available >= move.quantity) return undefined;
+  if (move.final && !(await bookRefusal(db, itemId, move))) return undefined;
   throw new ConflictError(
     `too little stock of ${itemId}: ${move.quantity} wanted, ${item.available} available`,
   );
+}
+
+/**
+ * Makes a refusal final, in the form of a booking that is released already.
+ * @returns false where the order has a booking by now, which decides instead
+ */
+async function bookRefusal(db: Queryable, itemId: string, move: StockMove): Promise<boolean> {
+  if (move.order_id === undefined) return true; // nobody's refusal is nothing to remember
+  const booked = await db.query`
+    INSERT INTO inventory.reservations (order_id, item_id, quantity, status)
+    VALUES (${move.order_id}, ${itemId}, ${move.quantity}, 'released')
+    ON CONFLICT DO NOTHING
+    RETURNING order_id`;
+  return booked.length > 0;
 }
 
 async function explainRelease(db: Queryable, itemId: string, move: StockMove) {
