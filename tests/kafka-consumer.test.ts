@@ -395,25 +395,48 @@ describe("consumer", () => {
     expect(await read(names.deadLetterTopic)).toEqual([]);
   }, 60_000);
 
-  test("no more records are in hand than allowed, and the others follow", async () => {
+  test.each([
+    ["records", { inHandMax: 10 }],
+    ["bytes", { inHandBytesMax: 150 }], // ten records of 15 or 16 bytes, key and value
+  ])(
+    "no more %s are in hand than allowed, and the others follow",
+    async (_, bound) => {
+      const names = freshNames();
+      await createTopics(names);
+      const gate = Promise.withResolvers<void>();
+      let handled = 0;
+      const consumer = consume(
+        names,
+        async () => {
+          await gate.promise;
+          handled += 1;
+        },
+        bound,
+      );
+      await produce(names, keysOf(0, 0, 100));
+      await eventually("it is full", () => consumer.inHand === 10);
+      await produce(names, keysOf(0, 100, 110));
+      expect(consumer.inHand).toBe(10);
+      gate.resolve();
+      await eventually("all are handled", () => handled === 110);
+    },
+    60_000,
+  );
+
+  test("two thousand failing records hold up no other", async () => {
     const names = freshNames();
     await createTopics(names);
-    const gate = Promise.withResolvers<void>();
-    let handled = 0;
-    const consumer = consume(
+    const good = Promise.withResolvers<void>();
+    consume(
       names,
-      async () => {
-        await gate.promise;
-        handled += 1;
+      async ({ key }, context) => {
+        if (String(key) === "0-good") good.resolve();
+        else await context.retry(new UnavailableError("503 from email"));
       },
-      { inHandMax: 10 },
+      { backoff: { initialMs: 3_600_000, maxMs: 3_600_000 }, retryLimitMs: 3_600_000 },
     );
-    await produce(names, keysOf(0, 0, 100));
-    await eventually("it is full", () => consumer.inHand === 10);
-    await produce(names, keysOf(0, 100, 110));
-    expect(consumer.inHand).toBe(10);
-    gate.resolve();
-    await eventually("all are handled", () => handled === 110);
+    await produce(names, [...keysOf(0, 0, 2_000), "0-good"]);
+    await good.promise;
   }, 60_000);
 
   test("stopping lets active work finish, gives waiting records back, and loses none", async () => {

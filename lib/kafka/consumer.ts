@@ -10,6 +10,7 @@ import { deadLetterHeaders, describeError } from "./dead-letter-headers.ts";
 import { startGroupSession, type GroupSession } from "./group-session.ts";
 import { OffsetTracker } from "./offset-tracker.ts";
 import { Outage } from "./outage.ts";
+import { ownRecord, recordBytes } from "./owned-record.ts";
 import {
   handleRecord,
   type Outcome,
@@ -35,8 +36,14 @@ export interface ConsumerOptions {
   readonly handle: RecordHandler;
   /** How many records are worked on at once; those that wait for their next try do not count. */
   readonly concurrency: number;
-  /** How many records may be in hand: worked on, in line, or waiting for their next try. @default 1000 */
+  /**
+   * How many records may be in hand: worked on, in line, or waiting for their next try. So many have to
+   * fail at once before they hold up others. One that waits takes 8 KB beside its own bytes.
+   * @default 10,000
+   */
   readonly inHandMax?: number;
+  /** How many bytes the records in hand may have, one more than fits into it. @default 32 MiB */
+  readonly inHandBytesMax?: number;
   /** For how long a failing step of a record is tried at least, in milliseconds, from its first failure on. */
   readonly retryLimitMs: number;
   /** The waits between tries. @default 200 ms doubling to at most 10 s, with full jitter */
@@ -117,6 +124,7 @@ class RecordConsumer implements Consumer {
   #memberId: string | undefined;
   #isPaused = false;
   #inHand = 0;
+  #inHandBytes = 0;
   /** Resolves when the next record leaves our hands. */
   #roomFreed = Promise.withResolvers<void>();
   /** Ends the hold on new work that a rebalance put up; see {@link #handOver}. */
@@ -130,7 +138,8 @@ class RecordConsumer implements Consumer {
 
   constructor(options: ConsumerOptions) {
     this.#options = {
-      inHandMax: 1_000,
+      inHandMax: 10_000,
+      inHandBytesMax: 32 * 1024 * 1024,
       backoff: { initialMs: 200, maxMs: 10_000 },
       probeIntervalMs: 1_000,
       commitIntervalMs: 250,
@@ -334,29 +343,26 @@ class RecordConsumer implements Consumer {
         !this.#stopping.signal.aborted &&
         this.#assignments.get(payload.batch.partition) === assignment;
       if (!isWanted) return false;
-      if (this.#inHand < this.#options.inHandMax && !assignment.tracker.isFull) return true;
+      const { inHandMax, inHandBytesMax } = this.#options;
+      const isFull = this.#inHand >= inHandMax || this.#inHandBytes >= inHandBytesMax;
+      if (!isFull && !assignment.tracker.isFull) return true;
       await payload.heartbeat();
       await settledWithin(this.#roomFreed.promise, ROOM_CHECK_MS);
     }
   }
 
   #start(message: KafkaMessage, partition: number, assignment: Assignment): void {
-    const { offset, key, value, headers = {}, timestamp } = message;
-    const record: ConsumedRecord = {
-      topic: this.#options.topic,
-      partition,
-      offset,
-      key,
-      value,
-      headers,
-      timestamp,
-    };
+    const { offset } = message;
+    const record = ownRecord(this.#options.topic, partition, message);
+    const bytes = recordBytes(record);
     assignment.tracker.start(offset);
     this.#inHand += 1;
+    this.#inHandBytes += bytes;
     const inHand = handleRecord(record, this.#handling, (outcome: Outcome) => {
       if (outcome === "finished") assignment.tracker.finish(offset);
       assignment.inHand.delete(inHand);
       this.#inHand -= 1;
+      this.#inHandBytes -= bytes;
       this.#roomFreed.resolve();
       this.#roomFreed = Promise.withResolvers();
     });
