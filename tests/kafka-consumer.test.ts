@@ -1,7 +1,7 @@
 // The consumer loop against a broker: the embedded one, or KAFKA_BROKERS where that is set.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import type { IHeaders, KafkaMessage, Producer } from "kafkajs";
+import { ConfigResourceTypes, type IHeaders, type KafkaMessage, type Producer } from "kafkajs";
 import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
 import { createKafka } from "#lib/kafka/client.ts";
 import { startConsumer, type Consumer, type ConsumerOptions } from "#lib/kafka/consumer.ts";
@@ -313,6 +313,19 @@ describe("consumer", () => {
       "dlq-offset": "1",
       "dlq-attempts": "1",
     });
+  }, 60_000);
+
+  test("a record as large as its topic allows can become a dead letter, unchanged", async () => {
+    const names = freshNames();
+    await createTopics(names); // the dead-letter topic by someone else, so with no room for headers
+    consume(names, () => Promise.reject(new UnprocessableRecordError("no JSON")));
+    const value = "x".repeat(1_048_588 - 110);
+    await producer.send({ topic: names.topic, messages: [{ key: "0-large", value }] });
+    await eventually("it is done", async () => (await committedOffset(names)) === "1");
+    const [letter] = await read(names.deadLetterTopic);
+    expect(String(letter?.key)).toBe("0-large");
+    expect(letter?.value?.equals(Buffer.from(value))).toBeTrue();
+    expect(headerTexts(letter?.headers)).toMatchObject({ "dlq-topic": names.topic });
   }, 60_000);
 
   test("a record with neither key nor value can become a dead letter too", async () => {
@@ -684,5 +697,47 @@ describe.skipIf(libsDir === undefined)("with Apache Kafka", () => {
     await send(keysOf(0, 300, 400));
     await eventually("all are handled", () => handled.size === 400);
     await eventually("it is well again", () => consumer.problem === undefined);
+  }, 180_000);
+
+  test("a dead-letter topic that takes only small records is made to take the letter", async () => {
+    const { brokers, stop } = await startApacheKafka({ libsDir: libsDir ?? "" });
+    cleanUps.push(stop);
+    const names = freshNames();
+    const client = createKafka({ brokers, clientId: "test" });
+    await ensureTopics(client, [
+      { topic: names.topic, partitions: 1 },
+      {
+        topic: names.deadLetterTopic,
+        partitions: 1,
+        config: { "max.message.bytes": "2000", "retention.ms": "86400000" },
+      },
+    ]);
+    const producer = client.producer({ allowAutoTopicCreation: false });
+    cleanUps.push(() => producer.disconnect());
+    await producer.connect();
+    const value = Buffer.from(crypto.getRandomValues(new Uint8Array(50_000)));
+    await producer.send({ topic: names.topic, messages: [{ key: "0-large", value }] });
+    consume(names, () => Promise.reject(new UnprocessableRecordError("no JSON")), {
+      kafka: createKafka({ brokers, clientId: "test-consumer" }),
+    });
+    const admin = client.admin();
+    cleanUps.push(() => admin.disconnect());
+    await admin.connect();
+    await eventually("it is buried", async () => {
+      const [end] = await admin.fetchTopicOffsets(names.deadLetterTopic);
+      return end?.high === "1";
+    });
+    const { resources } = await admin.describeConfigs({
+      resources: [{ type: ConfigResourceTypes.TOPIC, name: names.deadLetterTopic }],
+      includeSynonyms: false,
+    });
+    const settings = resources[0]?.configEntries.map(({ configName, configValue }) => [
+      configName,
+      configValue,
+    ]);
+    expect(Object.fromEntries(settings ?? [])).toMatchObject({
+      "max.message.bytes": expect.stringMatching(/^1\d{5}$/),
+      "retention.ms": "86400000",
+    });
   }, 180_000);
 });

@@ -1,5 +1,5 @@
 // Owned record: a fetched record on its own, which keeps nothing else of the response in memory.
-import type { KafkaMessage } from "kafkajs";
+import type { KafkaMessage, Message } from "kafkajs";
 import type { ConsumedRecord } from "#lib/telemetry/kafka-consumer.ts";
 
 /**
@@ -27,7 +27,7 @@ export function ownRecord(
 }
 
 /** How many bytes a record's key, value and headers have. */
-export function recordBytes({ key, value, headers }: ConsumedRecord): number {
+export function recordBytes({ key, value, headers = {} }: Message): number {
   const parts = [key, value, ...Object.entries(headers).flat(2)];
   return parts.reduce((sum, part) => sum + (part?.length ?? 0), 0);
 }
