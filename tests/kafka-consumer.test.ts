@@ -640,6 +640,28 @@ describe("dead letters", () => {
     }
   }, 60_000);
 
+  test("of a record that was one before keep what it said then, and are listed with what it says now", async () => {
+    const names = freshNames();
+    await createTopics(names);
+    const consumer = consume(names, () => Promise.reject(new UnprocessableRecordError("now")));
+    const headers = { "dlq-error": "then", "dlq-topic": "elsewhere" };
+    await producer.send({
+      topic: names.topic,
+      messages: [{ key: "0-0", value: "copied by hand", headers }],
+    });
+    await eventually("it is buried", async () => (await committedOffset(names)) === "1");
+    await consumer.stop(STOP_WITHIN_MS);
+    const kafka = createKafka({ brokers, clientId: "test" });
+    const [letter] = await listDeadLetters(kafka, names.deadLetterTopic, 1);
+    expect(letter).toMatchObject({
+      error: "UnprocessableRecordError: now",
+      originalTopic: names.topic,
+    });
+    expect((await replayDeadLetters(kafka, names.deadLetterTopic, "all")).replayed).toHaveLength(1);
+    const replayed = (await read(names.topic))[1];
+    expect(headerTexts(replayed?.headers)).toEqual(headers);
+  }, 60_000);
+
   test("the command lists, replays, and says in one line what is wrong", async () => {
     const names = freshNames();
     await makeDeadLetters(names, 2);
