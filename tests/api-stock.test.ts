@@ -135,6 +135,21 @@ describe("reserve and release without an order", () => {
     expect(await stockOf(id)).toEqual({ available: 3, reserved: 2 });
   });
 
+  test("what would exceed the largest number of pieces is 409 and moves nothing", async () => {
+    const { sql } = await stack();
+    const most = 2_147_483_647;
+    const [reservedMost, availableMost] = [await createItem(5), await createItem(5)];
+    await sql`UPDATE inventory.items SET reserved = ${most} WHERE item_id = ${reservedMost}`;
+    await sql`
+      UPDATE inventory.items SET available = ${most}, reserved = 5 WHERE item_id = ${availableMost}`;
+    for (const order of [{}, { order_id: crypto.randomUUID() }]) {
+      expectError(await reserve(reservedMost, { quantity: 1, ...order }), 409);
+    }
+    expectError(await release(availableMost, { quantity: 1 }), 409);
+    expect(await stockOf(reservedMost)).toEqual({ available: 5, reserved: most });
+    expect(await stockOf(availableMost)).toEqual({ available: most, reserved: 5 });
+  });
+
   test("fifty who want the last ten pieces at once: ten get one each", async () => {
     const id = await createItem(10);
     const answers = await Promise.all(
@@ -218,6 +233,55 @@ describe("reserve and release for an order", () => {
     expect(await stockOf(id)).toEqual({ available: 0, reserved: 3 });
   });
 
+  test("a final refusal holds for that order when stock comes back, and for no other", async () => {
+    const id = await createItem(2);
+    const body = { quantity: 3, order_id: crypto.randomUUID(), final: true };
+    expectError(await reserve(id, body), 409, /stock/);
+    const { sql } = await stack();
+    await sql`UPDATE inventory.items SET available = 10 WHERE item_id = ${id}`;
+    expectError(await reserve(id, body), 409, /refused/);
+    expectError(await reserve(id, { ...body, final: false }), 409, /refused/);
+    expectError(await reserve(id, { ...body, quantity: 1 }), 409, /refused/);
+    await release(id, { quantity: 3, order_id: body.order_id });
+    expect(await stockOf(id)).toEqual({ available: 10, reserved: 0 });
+    expect((await reserve(id, { ...body, order_id: crypto.randomUUID() })).status).toBe(200);
+    expect(await stockOf(id)).toEqual({ available: 7, reserved: 3 });
+  });
+
+  test("final reserves of one order, at once and while stock comes back, all get the same answer", async () => {
+    const { sql } = await stack();
+    for (let round = 0; round < 10; round++) {
+      const id = await createItem(2);
+      const body = { quantity: 3, order_id: crypto.randomUUID(), final: true };
+      const calls = Array.from({ length: 20 }, async (_, n) => {
+        if (n === round) await sql`UPDATE inventory.items SET available = 9 WHERE item_id = ${id}`;
+        return (await reserve(id, body)).status;
+      });
+      const statuses = new Set(await Promise.all(calls));
+      expect(statuses.size).toBe(1);
+      expect([200, 409]).toContain([...statuses][0] ?? 0);
+      const reserved = statuses.has(200) ? 3 : 0;
+      expect(await stockOf(id)).toEqual({ available: 9 - reserved, reserved });
+    }
+  });
+
+  test("a final reserve for nobody is refused without consequence", async () => {
+    const id = await createItem(2);
+    expectError(await reserve(id, { quantity: 3, final: true }), 409, /stock/);
+    expect((await reserve(id, { quantity: 2, final: true })).status).toBe(200);
+  });
+
+  test("a UUID in upper case is the same order", async () => {
+    const id = await createItem(10);
+    const orderId = crypto.randomUUID();
+    await reserve(id, { quantity: 3, order_id: orderId });
+    expect((await reserve(id, { quantity: 3, order_id: orderId.toUpperCase() })).status).toBe(200);
+    expect(await stockOf(id)).toEqual({ available: 7, reserved: 3 });
+    expect((await release(id, { quantity: 3, order_id: orderId.toUpperCase() })).status).toBe(200);
+    expectError(await reserve(id, { quantity: 3, order_id: orderId }), 409, /released/);
+    expect(await stockOf(id)).toEqual({ available: 10, reserved: 0 });
+  });
+
   test("two items of one order, and two orders of one item, are booked apart", async () => {
     const [one, other] = [await createItem(10), await createItem(10)];
     const [ann, bob] = [crypto.randomUUID(), crypto.randomUUID()];
@@ -260,6 +324,22 @@ describe("reserve and release for an order", () => {
     expect(available + reserved).toBe(10);
     expect([0, 4]).toContain(reserved);
   });
+
+  test("twenty reserves and twenty releases of one order at once wait for each other in one direction", async () => {
+    for (let round = 0; round < 10; round++) {
+      const id = await createItem(10);
+      const body = { quantity: 4, order_id: crypto.randomUUID() };
+      const answers = await Promise.all(
+        Array.from({ length: 40 }, (_, n) => (n % 2 ? release : reserve)(id, body)),
+      );
+      // A deadlock would be PostgreSQL's to end, after a second and with an error for one of the two.
+      const statuses = answers.map(({ status }) => status);
+      expect(statuses.filter((status) => status !== 200 && status !== 409)).toEqual([]);
+      const { available, reserved } = await stockOf(id);
+      expect(available + reserved).toBe(10);
+      expect([0, 4]).toContain(reserved);
+    }
+  });
 });
 
 describe.each([
@@ -282,6 +362,7 @@ describe.each([
     ["quantity null", { quantity: null }],
     ["quantity 1e400", '{"quantity":1e400}'],
     ["quantity 2147483648", { quantity: 2_147_483_648 }],
+    ['final "yes"', { quantity: 1, order_id: "x", final: "yes" }],
     ["order_id empty", { quantity: 1, order_id: "" }],
     ["order_id a number", { quantity: 1, order_id: 5 }],
     ["order_id null", { quantity: 1, order_id: null }],

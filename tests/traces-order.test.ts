@@ -248,7 +248,7 @@ test(
       "  worker internal compensate",
       "    worker client POST",
       "      inventory server POST /stock/:itemId/release",
-      "        inventory client UPDATE inventory.reservations UPDATE inventory.items",
+      "        inventory client SELECT inventory.items UPDATE inventory.reservations UPDATE inventory.items",
       "  worker internal reserve items",
       "    worker client POST",
       "      inventory server POST /stock/:itemId/reserve",

@@ -1,7 +1,8 @@
-// The Kafka client every service uses: kafkajs with bounds, our log, and one fault of its mended.
+// The Kafka client every service uses: kafkajs with bounds, our log, all codecs, and one fault mended.
 import { createRequire } from "node:module";
 import { Kafka, logLevel, type LogEntry } from "kafkajs";
 import { logger } from "#lib/telemetry/logger.ts";
+import { registerCodecs } from "./codecs.ts";
 
 /**
  * Makes a client. It connects when a producer, consumer or admin made from it does.
@@ -15,6 +16,7 @@ import { logger } from "#lib/telemetry/logger.ts";
  */
 export function createKafka(options: { brokers: string[]; clientId: string }): Kafka {
   stopIdleThrottleChecks();
+  registerCodecs();
   return new Kafka({
     brokers: options.brokers,
     clientId: options.clientId,

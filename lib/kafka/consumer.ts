@@ -1,5 +1,12 @@
 // Consumer: handles a topic's records side by side, retries, buries what fails for good, loses none.
-import { Partitioners, type EachBatchPayload, type Kafka, type KafkaMessage } from "kafkajs";
+import {
+  CompressionTypes,
+  Partitioners,
+  type EachBatchPayload,
+  type Kafka,
+  type KafkaMessage,
+  type Message,
+} from "kafkajs";
 import { callerLocation } from "#lib/telemetry/code-location.ts";
 import type { ConsumedRecord } from "#lib/telemetry/kafka-consumer.ts";
 import { deadLetters } from "#lib/telemetry/instruments.ts";
@@ -7,9 +14,11 @@ import { traceDeadLetter } from "#lib/telemetry/kafka-producer.ts";
 import { logger } from "#lib/telemetry/logger.ts";
 import { backoffMs, type Backoff } from "./backoff.ts";
 import { deadLetterHeaders, describeError } from "./dead-letter-headers.ts";
+import { isTooLarge } from "./errors.ts";
 import { startGroupSession, type GroupSession } from "./group-session.ts";
 import { OffsetTracker } from "./offset-tracker.ts";
 import { Outage } from "./outage.ts";
+import { ownRecord, recordBytes } from "./owned-record.ts";
 import {
   handleRecord,
   type Outcome,
@@ -18,7 +27,7 @@ import {
   type RecordInHand,
 } from "./record-handling.ts";
 import { Slots } from "./slots.ts";
-import { ensureTopics } from "./topics.ts";
+import { allowRecordsOf, ensureTopics, MESSAGE_BYTES_MAX } from "./topics.ts";
 import { settledWithin, sleep } from "./waiting.ts";
 
 /** How to consume; see {@link startConsumer}. */
@@ -35,9 +44,15 @@ export interface ConsumerOptions {
   readonly handle: RecordHandler;
   /** How many records are worked on at once; those that wait for their next try do not count. */
   readonly concurrency: number;
-  /** How many records may be in hand: worked on, in line, or waiting for their next try. @default 1000 */
+  /**
+   * How many records may be in hand: worked on, in line, or waiting for their next try. So many have to
+   * fail at once before they hold up others. One that waits takes 8 KB beside its own bytes.
+   * @default 10,000
+   */
   readonly inHandMax?: number;
-  /** For how long a failing record is tried at least, in milliseconds, from its first failure on. */
+  /** How many bytes the records in hand may have, one more than fits into it. @default 32 MiB */
+  readonly inHandBytesMax?: number;
+  /** For how long a failing step of a record is tried at least, in milliseconds, from its first failure on. */
   readonly retryLimitMs: number;
   /** The waits between tries. @default 200 ms doubling to at most 10 s, with full jitter */
   readonly backoff?: Backoff;
@@ -80,8 +95,10 @@ const ROOM_CHECK_MS = 200;
 const RESTART_BACKOFF: Backoff = { initialMs: 500, maxMs: 5_000 };
 /** What stopping keeps for the last commit and for leaving, out of its time. */
 const LEAVE_WITHIN_MS = 2_000;
-/** Room for our headers in a dead letter whose record is as large as the topic allows. */
-const DEAD_LETTER_BYTES_MAX = 1_048_588 + 64 * 1024;
+/** Room for our headers and the batch's own in a dead letter, beside its record. */
+const DEAD_LETTER_EXTRA_BYTES = 64 * 1024;
+/** A record as large as a topic takes unless told otherwise, as a dead letter. */
+const DEAD_LETTER_BYTES_MAX = 1_048_588 + DEAD_LETTER_EXTRA_BYTES;
 
 /**
  * Starts to consume, as a member of a group, and keeps at it until stopped: no error ends it. It
@@ -117,6 +134,7 @@ class RecordConsumer implements Consumer {
   #memberId: string | undefined;
   #isPaused = false;
   #inHand = 0;
+  #inHandBytes = 0;
   /** Resolves when the next record leaves our hands. */
   #roomFreed = Promise.withResolvers<void>();
   /** Ends the hold on new work that a rebalance put up; see {@link #handOver}. */
@@ -130,7 +148,8 @@ class RecordConsumer implements Consumer {
 
   constructor(options: ConsumerOptions) {
     this.#options = {
-      inHandMax: 1_000,
+      inHandMax: 10_000,
+      inHandBytesMax: 32 * 1024 * 1024,
       backoff: { initialMs: 200, maxMs: 10_000 },
       probeIntervalMs: 1_000,
       commitIntervalMs: 250,
@@ -215,7 +234,7 @@ class RecordConsumer implements Consumer {
       {
         topic: deadLetterTopic,
         partitions,
-        config: { "max.message.bytes": String(DEAD_LETTER_BYTES_MAX) },
+        config: { [MESSAGE_BYTES_MAX]: String(DEAD_LETTER_BYTES_MAX) },
       },
     ]);
     const session = await startGroupSession({
@@ -334,29 +353,26 @@ class RecordConsumer implements Consumer {
         !this.#stopping.signal.aborted &&
         this.#assignments.get(payload.batch.partition) === assignment;
       if (!isWanted) return false;
-      if (this.#inHand < this.#options.inHandMax && !assignment.tracker.isFull) return true;
+      const { inHandMax, inHandBytesMax } = this.#options;
+      const isFull = this.#inHand >= inHandMax || this.#inHandBytes >= inHandBytesMax;
+      if (!isFull && !assignment.tracker.isFull) return true;
       await payload.heartbeat();
       await settledWithin(this.#roomFreed.promise, ROOM_CHECK_MS);
     }
   }
 
   #start(message: KafkaMessage, partition: number, assignment: Assignment): void {
-    const { offset, key, value, headers = {}, timestamp } = message;
-    const record: ConsumedRecord = {
-      topic: this.#options.topic,
-      partition,
-      offset,
-      key,
-      value,
-      headers,
-      timestamp,
-    };
+    const { offset } = message;
+    const record = ownRecord(this.#options.topic, partition, message);
+    const bytes = recordBytes(record);
     assignment.tracker.start(offset);
     this.#inHand += 1;
+    this.#inHandBytes += bytes;
     const inHand = handleRecord(record, this.#handling, (outcome: Outcome) => {
       if (outcome === "finished") assignment.tracker.finish(offset);
       assignment.inHand.delete(inHand);
       this.#inHand -= 1;
+      this.#inHandBytes -= bytes;
       this.#roomFreed.resolve();
       this.#roomFreed = Promise.withResolvers();
     });
@@ -391,13 +407,10 @@ class RecordConsumer implements Consumer {
     failure: { error: unknown; attempts: number },
   ): Promise<void> {
     const { deadLetterTopic } = this.#options;
-    const { key, value } = record;
     await traceDeadLetter(deadLetterTopic, record, async () => {
       await this.#deadLetters.connect(); // does nothing where it is connected
-      await this.#deadLetters.send({
-        topic: deadLetterTopic,
-        messages: [{ key, value, headers: deadLetterHeaders(record, failure) }],
-      });
+      const { key, value } = record;
+      await this.#writeDeadLetter({ key, value, headers: deadLetterHeaders(record, failure) });
     });
     deadLetters.add(1);
     logger.error("a record could not be handled; it is now a dead letter", {
@@ -406,6 +419,33 @@ class RecordConsumer implements Consumer {
       "kafka.offset": Number(record.offset),
       "orderflow.attempts": failure.attempts,
     });
+  }
+
+  /**
+   * Writes the letter as it is; compressed where that is too large, since a topic's limit counts bytes
+   * as they are written; and raises the limit where that is too large as well, for the next try.
+   */
+  async #writeDeadLetter(letter: Message): Promise<void> {
+    const { kafka, deadLetterTopic: topic } = this.#options;
+    const send = (compression: CompressionTypes) =>
+      this.#deadLetters.send({ topic, compression, messages: [letter] });
+    try {
+      await send(CompressionTypes.None);
+      return;
+    } catch (error) {
+      if (!isTooLarge(error)) throw error;
+    }
+    try {
+      await send(CompressionTypes.GZIP);
+    } catch (error) {
+      if (!isTooLarge(error)) throw error;
+      const bytes = recordBytes(letter) + DEAD_LETTER_EXTRA_BYTES;
+      await allowRecordsOf(kafka, topic, bytes).catch((refusal: unknown) => {
+        const text = `${topic} takes no record of ${bytes} bytes, and cannot be made to`;
+        throw new Error(`${text}: ${describeError(refusal)}`, { cause: error });
+      });
+      throw error;
+    }
   }
 
   // --- Pausing and stopping -----------------------------------------------------------------------

@@ -28,6 +28,24 @@ test("a letter's original headers come back without ours", () => {
   expect(originalHeaders(letter)).toEqual(headers);
 });
 
+test("a record's own headers of our names are kept, before ours, and come back alone", () => {
+  const bytes = Buffer.from([0xff, 0x00]);
+  const headers = { "dlq-error": bytes, "dlq-topic": ["a", "b"], "dlq-offset": "" };
+  const letter = deadLetterHeaders({ ...record, headers }, { error: "again", attempts: 1 });
+  expect(letter).toEqual({
+    "dlq-error": [bytes, "again"],
+    "dlq-topic": ["a", "b", "order.created"],
+    "dlq-partition": "2",
+    "dlq-offset": ["", "41"],
+    "dlq-attempts": "1",
+  });
+  expect(originalHeaders(letter)).toEqual({
+    "dlq-error": [bytes],
+    "dlq-topic": ["a", "b"],
+    "dlq-offset": [""],
+  });
+});
+
 test("a header without a value, which kafkajs reads but cannot write, does not stop a dead letter", () => {
   // What kafkajs gives for such a header; its types do not say so.
   const headers = { empty: null, mixed: [null, "a"] } as unknown as Record<string, string>;

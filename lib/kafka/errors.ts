@@ -1,4 +1,5 @@
 // Errors of the consumer loop, and which of a handler's errors are worth another try.
+import { KafkaJSError, KafkaJSProtocolError } from "kafkajs";
 
 /** The record can never be handled (its value does not parse, say): it becomes a dead letter at once. */
 export class UnprocessableRecordError extends Error {
@@ -29,4 +30,11 @@ export function isRetryable(error: unknown): boolean {
 /** The name of an error's class, also where the class did not set it as the error's name. */
 export function errorName(error: Error): string {
   return error.name === "Error" ? error.constructor.name : error.name;
+}
+
+/** Whether a broker refused records because they are larger than their topic allows. */
+export function isTooLarge(error: unknown): boolean {
+  // kafkajs wraps what the broker answered.
+  const answer = error instanceof KafkaJSError ? (error.cause ?? error) : error;
+  return answer instanceof KafkaJSProtocolError && answer.type === "MESSAGE_TOO_LARGE";
 }

@@ -1,5 +1,5 @@
 // Tests of one record's life: tries, dead letters, giving back.
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import type { ConsumedRecord } from "#lib/telemetry/kafka-consumer.ts";
 import { AbandonedError, UnprocessableRecordError } from "./errors.ts";
 import { Outage } from "./outage.ts";
@@ -94,6 +94,49 @@ test("what keeps failing becomes a dead letter, but not before the limit", async
   expect(buried).toHaveLength(1);
   expect(buried[0]?.error).toBe(error);
   expect(buried[0]?.attempts).toBeGreaterThan(2);
+});
+
+test("a step that fails after another one succeeded has the whole limit for itself", async () => {
+  const { outcome, buried } = handling(
+    async (context) => {
+      await failing(2)(context);
+      context.succeeded();
+      await Bun.sleep(60); // the limit since the first step's failure has passed
+      await failing(2)(context);
+    },
+    { retryLimitMs: 50 },
+  );
+  expect(await outcome).toBe("finished");
+  expect(buried).toEqual([]);
+});
+
+test("the waits of a step begin short, however long those of an earlier one had become", async () => {
+  const random = spyOn(Math, "random").mockReturnValue(0);
+  try {
+    const { outcome } = handling(
+      async (context) => {
+        await failing(30)(context);
+        context.succeeded();
+        random.mockReturnValue(1); // the whole of the bound: 1 ms, or 2 ** 30 ms
+        await failing(1)(context);
+      },
+      { backoff: { initialMs: 1, maxMs: 3_600_000 } },
+    );
+    expect(await outcome).toBe("finished");
+  } finally {
+    random.mockRestore();
+  }
+});
+
+test("a dead letter counts the tries of all steps", async () => {
+  const { outcome, buried } = handling(async (context) => {
+    await failing(2)(context);
+    context.succeeded();
+    await failing(1)(context);
+    throw new Error("poison");
+  });
+  expect(await outcome).toBe("finished");
+  expect(buried[0]?.attempts).toBe(4);
 });
 
 test("a record that waits for its next try leaves its slot to others", async () => {

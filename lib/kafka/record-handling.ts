@@ -21,10 +21,12 @@ export interface HandlingContext {
    * record has given up its turn, so that others do not wait for it.
    *
    * @param error what the step failed with
-   * @throws `error` itself when it is not retryable, or when the record has been tried for long enough
+   * @throws `error` itself when it is not retryable, or when the step has been tried for long enough
    * @throws AbandonedError when the record is given back; let it pass
    */
   retry(error: unknown): Promise<void>;
+  /** To be called when a step succeeds after failures: the next one has the whole time for itself. */
+  succeeded(): void;
 }
 
 /** A handler of records. Whatever it throws makes the record a dead letter. */
@@ -40,7 +42,7 @@ export interface RecordHandlingOptions {
   /** Undefined where nothing counts as an outage. */
   readonly outage: Outage | undefined;
   readonly backoff: Backoff;
-  /** For how long a failing record is tried at least, from its first failure on, outages not counted. */
+  /** For how long a failing step is tried at least, from its first failure on, outages not counted. */
   readonly retryLimitMs: number;
   /** Writes the dead letter; one try. */
   readonly sendDeadLetter: (
@@ -84,6 +86,8 @@ class Handling implements RecordInHand, HandlingContext {
   readonly #turn: Turn;
   #waitingRefused: string | undefined;
   #attempts = 1;
+  /** Failures since a step last succeeded, and when they began. */
+  #failures = 0;
   #firstFailure: { readonly atMs: number; readonly outagesMs: number } | undefined;
 
   constructor(record: ConsumedRecord, options: RecordHandlingOptions) {
@@ -114,6 +118,7 @@ class Handling implements RecordInHand, HandlingContext {
     if (!isRetryable(error)) throw error;
 
     const { outage, retryLimitMs, backoff } = this.#options;
+    this.#failures += 1;
     this.#firstFailure ??= { atMs: performance.now(), outagesMs: outage?.totalMs() ?? 0 };
     await this.#wait(async () => {
       const wasOutage = (await outage?.waitUntilOver(error, this.signal)) ?? false;
@@ -122,7 +127,7 @@ class Handling implements RecordInHand, HandlingContext {
       if (remainingMs <= 0 && !wasOutage) throw error;
       // Not beyond the limit, so that the last try comes when it is reached, neither before nor long after.
       const delayMs = Math.min(
-        backoffMs(this.#attempts, backoff),
+        backoffMs(this.#failures, backoff),
         Math.max(Math.ceil(remainingMs), backoff.initialMs),
       );
       trace.getActiveSpan()?.addEvent("retry", {
@@ -134,6 +139,11 @@ class Handling implements RecordInHand, HandlingContext {
       await sleep(delayMs, this.signal);
     });
     this.#attempts += 1;
+  }
+
+  succeeded(): void {
+    this.#failures = 0;
+    this.#firstFailure = undefined;
   }
 
   async run(onDone: (outcome: Outcome) => void): Promise<void> {

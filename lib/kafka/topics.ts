@@ -1,5 +1,5 @@
 // Topics: made by whichever service needs them first, so that services start in any order.
-import type { Admin, Kafka } from "kafkajs";
+import { ConfigResourceTypes, ConfigSource, type Admin, type Kafka } from "kafkajs";
 
 /** A topic as a service needs it. */
 export interface TopicSpec {
@@ -9,6 +9,9 @@ export interface TopicSpec {
   /** Topic settings when it has to be made, by Kafka's names, e.g. `max.message.bytes`. */
   readonly config?: Readonly<Record<string, string>>;
 }
+
+/** The topic setting that bounds a batch of records as it is written, so after compression. */
+export const MESSAGE_BYTES_MAX = "max.message.bytes";
 
 const CREATE_WITHIN_MS = 10_000;
 const LEADERS_WITHIN_MS = 10_000;
@@ -42,6 +45,35 @@ export async function ensureTopics(kafka: Kafka, topics: readonly TopicSpec[]): 
       });
     }
     for (const { topic } of topics) await waitForLeaders(admin, topic);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/**
+ * Lets a topic take records of a size, whoever made it. Its other settings stay.
+ *
+ * @throws KafkaJSError when the broker has no such request, or does not allow it to us
+ */
+export async function allowRecordsOf(kafka: Kafka, topic: string, bytes: number): Promise<void> {
+  const resource = { type: ConfigResourceTypes.TOPIC, name: topic };
+  const admin = kafka.admin();
+  try {
+    await admin.connect();
+    const described = await admin.describeConfigs({
+      resources: [resource],
+      includeSynonyms: false,
+    });
+    // The request sets the topic's own settings as a whole: what it leaves out is the default again.
+    const own = (described.resources[0]?.configEntries ?? []).filter(
+      ({ configName, configSource }) =>
+        configSource === ConfigSource.TOPIC_CONFIG && configName !== MESSAGE_BYTES_MAX,
+    );
+    const configEntries = [
+      ...own.map(({ configName, configValue }) => ({ name: configName, value: configValue })),
+      { name: MESSAGE_BYTES_MAX, value: String(bytes) },
+    ];
+    await admin.alterConfigs({ resources: [{ ...resource, configEntries }], validateOnly: false });
   } finally {
     await admin.disconnect();
   }

@@ -27,6 +27,11 @@ describe("the event order.created", () => {
     expect(parseOrderCreated(Buffer.from(orderCreatedValue(order)))).toEqual(event);
   });
 
+  test("names one order by one id, however a UUID is spelt", () => {
+    const value = bytes({ ...event, order_id: event.order_id.toUpperCase() });
+    expect(parseOrderCreated(value).order_id).toBe(event.order_id);
+  });
+
   test("may have fields that we do not know", () => {
     expect(parseOrderCreated(bytes({ ...event, source: "import" }))).toMatchObject(event);
   });

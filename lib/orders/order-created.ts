@@ -54,5 +54,6 @@ export function parseOrderCreated(value: Buffer | null): OrderCreated {
     );
   const checked = event as OrderCreated;
   if (!isUuid(checked.order_id)) throw new Error("the record's order_id is not a UUID");
-  return checked;
+  // One order, one spelling: stock and mail are booked under it.
+  return { ...checked, order_id: checked.order_id.toLowerCase() };
 }

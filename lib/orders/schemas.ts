@@ -28,13 +28,20 @@ export const newOrderSchema = Type.Object(
   { additionalProperties: true, error: "the body must be a JSON object {customer_id, items}" },
 );
 
-/** `POST /stock/:itemId/reserve` and `/release`. The sum over an order's lines may reach 100 lines' worth. */
+/**
+ * `POST /stock/:itemId/reserve` and `/release`. The sum over an order's lines may reach 100 lines' worth.
+ * `final` is for reserve: a refusal of this order for want of stock then holds for all its later tries.
+ */
 export const stockMoveSchema = Type.Object(
   {
     quantity: strictInteger("quantity", { min: 1, max: 100 * QUANTITY.max }),
     order_id: Type.Optional(text("order_id", CUSTOMER_ID_CHARACTERS_MAX)),
+    final: Type.Optional(Type.Boolean({ error: "final must be true or false" })),
   },
-  { additionalProperties: true, error: "the body must be a JSON object {quantity, order_id?}" },
+  {
+    additionalProperties: true,
+    error: "the body must be a JSON object {quantity, order_id?, final?}",
+  },
 );
 
 /** `PATCH /orders/:id/status` */

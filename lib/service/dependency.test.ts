@@ -26,14 +26,19 @@ function serve(...answers: Response[]) {
 
 const answer = (body: string) => ({ status: 409, headers: new Headers(), body });
 
-/** Retries at once, so many times, and notes with what. */
-function retrying(times: number): Retrying & { errors: unknown[] } {
+/** Retries at once, so many times, and notes with what; and how often that helped. */
+function retrying(times: number): Retrying & { errors: unknown[]; successes: number } {
   const errors: unknown[] = [];
   return {
+    signal: new AbortController().signal,
     errors,
+    successes: 0,
     async retry(error) {
       errors.push(error);
       if (errors.length > times) throw error;
+    },
+    succeeded() {
+      this.successes += 1;
     },
   };
 }
@@ -51,6 +56,7 @@ describe("a call to a dependency", () => {
       expect(answer.status).toBe(200);
       expect(calls()).toBe(3);
       expect(context.errors).toHaveLength(2);
+      expect(context.successes).toBe(1);
       expect(context.errors[0]).toMatchObject({
         retryable: true,
         message: `the stock service answers ${code}: because`,
@@ -60,8 +66,10 @@ describe("a call to a dependency", () => {
 
   test.each([200, 400, 404, 409])("answered %d is not repeated", async (code) => {
     const { url, calls } = serve(status(code));
-    expect((await createDependency("stock", url).call(retrying(5), "GET", "/")).status).toBe(code);
+    const context = retrying(5);
+    expect((await createDependency("stock", url).call(context, "GET", "/")).status).toBe(code);
     expect(calls()).toBe(1);
+    expect(context.successes).toBe(0);
   });
 
   test("ends with the last failure once it has been tried for long enough", async () => {
@@ -71,6 +79,22 @@ describe("a call to a dependency", () => {
       .catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(DependencyError);
     expect(calls()).toBe(3);
+  });
+
+  test("is not made, nor repeated, for a caller that is to make no more", async () => {
+    const { url, calls } = serve(status(503));
+    const dependency = createDependency("stock", url);
+    const caller = new AbortController();
+    const reason = new Error("someone else has the work");
+    const context = {
+      ...retrying(5),
+      signal: caller.signal,
+      retry: async () => caller.abort(reason),
+    };
+    await expect(dependency.call(context, "POST", "/")).rejects.toBe(reason);
+    expect(calls()).toBe(1);
+    await expect(dependency.call(context, "POST", "/")).rejects.toBe(reason);
+    expect(calls()).toBe(1);
   });
 
   test("to nobody is tried again, too", async () => {

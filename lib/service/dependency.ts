@@ -13,8 +13,12 @@ const PASSING_STATUSES = new Set([408, 429]);
 
 /** Who decides whether and when to try again; the consumer loop's handling context is one. */
 export interface Retrying {
+  /** Aborts when the caller is to make no further call, with the error to end it with. */
+  readonly signal: AbortSignal;
   /** Returns when the failed call is to be tried again; throws `error` when it is not. */
   retry(error: unknown): Promise<void>;
+  /** Called when a call succeeds that had failed before. */
+  succeeded(): void;
 }
 
 /** A call failed in a way that may pass: no answer, a timeout, a 5xx. */
@@ -41,6 +45,7 @@ export interface Dependency {
    * Makes a call and repeats it while it fails in a way that may pass.
    * @returns an answer whose status is below 500
    * @throws DependencyError when it was tried for long enough
+   * @throws the signal's reason, without a call, when it has aborted
    */
   call(
     context: Retrying,
@@ -60,9 +65,14 @@ export function createDependency(name: string, baseUrl: string): Dependency {
       // Read before the first await: a later try has no line of the caller on its stack any more.
       const location = callerLocation();
       for (let resendCount = 0; ; resendCount++) {
+        // Whoever has the work by now must not find its steps undone behind its back.
+        context.signal.throwIfAborted();
         try {
           const answer = await client.call(method, path, { ...options, location, resendCount });
-          if (answer.status < 500 && !PASSING_STATUSES.has(answer.status)) return answer;
+          if (answer.status < 500 && !PASSING_STATUSES.has(answer.status)) {
+            if (resendCount > 0) context.succeeded();
+            return answer;
+          }
           throw new DependencyError(dependency, describeAnswer(name, answer));
         } catch (error) {
           await context.retry(

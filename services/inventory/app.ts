@@ -3,9 +3,9 @@ import { stockMoveSchema } from "#lib/orders/schemas.ts";
 import type { createBaseApp } from "#lib/service/app.ts";
 import { NotFoundError } from "#lib/service/errors.ts";
 import { faultStrikes, HANGING_INVENTORY_MS } from "#lib/service/faults.ts";
-import { isText } from "#lib/service/validation.ts";
+import { isText, isUuid } from "#lib/service/validation.ts";
 import { ITEM_ID_CHARACTERS_MAX } from "#lib/orders/schemas.ts";
-import { shown, type Stock } from "./stock.ts";
+import { shown, type Stock, type StockMove } from "./stock.ts";
 
 export function addInventoryRoutes(app: ReturnType<typeof createBaseApp>, stock: Stock) {
   app
@@ -18,14 +18,23 @@ export function addInventoryRoutes(app: ReturnType<typeof createBaseApp>, stock:
       "/stock/:itemId/reserve",
       async ({ params, body }) => {
         if (faultStrikes("hanging-inventory")) await Bun.sleep(HANGING_INVENTORY_MS);
-        return await stock.reserve(itemId(params), body);
+        return await stock.reserve(itemId(params), withOneSpelling(body));
       },
       { body: stockMoveSchema },
     )
-    .post("/stock/:itemId/release", ({ params, body }) => stock.release(itemId(params), body), {
-      body: stockMoveSchema,
-    });
+    .post(
+      "/stock/:itemId/release",
+      ({ params, body }) => stock.release(itemId(params), withOneSpelling(body)),
+      { body: stockMoveSchema },
+    );
   return app;
+}
+
+/** A UUID is the same order in upper case; bookings are found by their text. */
+function withOneSpelling(move: StockMove): StockMove {
+  const { order_id: orderId } = move;
+  if (orderId === undefined || !isUuid(orderId)) return move;
+  return { ...move, order_id: orderId.toLowerCase() };
 }
 
 /** What no item can be called is not there; PostgreSQL would refuse a NUL. */

@@ -24,6 +24,8 @@ export interface StockItem {
 export interface StockMove {
   quantity: number;
   order_id?: string;
+  /** Of an order's reserve: where stock is short now, this order is never to have the item. */
+  final?: boolean;
 }
 
 /** An item together with what is booked on it for one order. */
@@ -35,6 +37,7 @@ interface BookedItem extends StockItem {
 /** How often a move is tried again when the row changed between the move and the look at it. */
 const TRIES_MAX = 3;
 const UNIQUE_VIOLATION = "23505";
+const NUMERIC_VALUE_OUT_OF_RANGE = "22003";
 
 export type Stock = ReturnType<typeof createStock>;
 
@@ -54,7 +57,7 @@ export function createStock(db: Queryable) {
     /**
      * Moves pieces from available to reserved.
      * @throws NotFoundError; ConflictError where too little is available, or where the order's
-     *   reservation of this item differs or was released
+     *   reservation of this item differs, was released, or was refused for good
      */
     reserve: (itemId: string, move: StockMove) =>
       onDatabase(async () => {
@@ -103,7 +106,10 @@ async function tryToMove(
   explain: () => Promise<StockItem | undefined>,
 ): Promise<{ item: StockItem; moved: boolean }> {
   for (let tries = 0; tries < TRIES_MAX; tries++) {
-    const [item] = await move();
+    const [item] = await move().catch((error: unknown) => {
+      if (!hasState(error, NUMERIC_VALUE_OUT_OF_RANGE)) throw error;
+      throw new ConflictError("the item would have more pieces than can be counted");
+    });
     if (item) return { item, moved: true };
     const before = await explain();
     if (before) return { item: before, moved: false };
@@ -153,19 +159,26 @@ async function reserveBooked(db: Queryable, itemId: string, quantity: number, or
       SELECT item_id, name, available, reserved FROM moved`;
   } catch (error) {
     // The same call ran at the same time and was first: nothing was moved here, its booking is there.
-    if (error instanceof SQL.PostgresError && error.errno === UNIQUE_VIOLATION) return [];
+    if (hasState(error, UNIQUE_VIOLATION)) return [];
     throw error;
   }
 }
 
+/**
+ * Locks the item before the booking, as a reserve does: the other way round the two of them, called
+ * at once for one order, would wait for each other.
+ */
 async function releaseBooked(db: Queryable, itemId: string, quantity: number, orderId: string) {
   return await db.query<StockItem>`
-    WITH released AS (
-      UPDATE inventory.reservations
+    WITH locked AS (
+      SELECT item_id FROM inventory.items WHERE item_id = ${itemId} FOR NO KEY UPDATE
+    ), released AS (
+      UPDATE inventory.reservations AS booked
       SET status = 'released', updated_at = now()
-      WHERE order_id = ${orderId} AND item_id = ${itemId}
-        AND quantity = ${quantity} AND status = 'reserved'
-      RETURNING item_id, quantity
+      FROM locked
+      WHERE booked.order_id = ${orderId} AND booked.item_id = locked.item_id
+        AND booked.quantity = ${quantity} AND booked.status = 'reserved'
+      RETURNING booked.item_id, booked.quantity
     )
     UPDATE inventory.items AS item
     SET available = available + released.quantity, reserved = reserved - released.quantity
@@ -176,7 +189,7 @@ async function releaseBooked(db: Queryable, itemId: string, quantity: number, or
 async function explainReserve(db: Queryable, itemId: string, move: StockMove) {
   const item = await getItem(db, itemId, move.order_id);
   if (item.booked_status === "released") {
-    throw new ConflictError(`order ${move.order_id} has released ${itemId} already`);
+    throw new ConflictError(`order ${move.order_id} has released ${itemId}, or was refused it`);
   }
   if (item.booked_quantity !== null && item.booked_quantity !== move.quantity) {
     throw new ConflictError(
@@ -185,9 +198,24 @@ async function explainReserve(db: Queryable, itemId: string, move: StockMove) {
   }
   if (item.booked_status === "reserved") return shown(item);
   if (item.available >= move.quantity) return undefined;
+  if (move.final && !(await bookRefusal(db, itemId, move))) return undefined;
   throw new ConflictError(
     `too little stock of ${itemId}: ${move.quantity} wanted, ${item.available} available`,
   );
+}
+
+/**
+ * Makes a refusal final, in the form of a booking that is released already.
+ * @returns false where the order has a booking by now, which decides instead
+ */
+async function bookRefusal(db: Queryable, itemId: string, move: StockMove): Promise<boolean> {
+  if (move.order_id === undefined) return true; // nobody's refusal is nothing to remember
+  const booked = await db.query`
+    INSERT INTO inventory.reservations (order_id, item_id, quantity, status)
+    VALUES (${move.order_id}, ${itemId}, ${move.quantity}, 'released')
+    ON CONFLICT DO NOTHING
+    RETURNING order_id`;
+  return booked.length > 0;
 }
 
 async function explainRelease(db: Queryable, itemId: string, move: StockMove) {
@@ -224,6 +252,10 @@ async function getItem(db: Queryable, itemId: string, orderId?: string): Promise
           WHERE item.item_id = ${itemId}`;
   if (!item) throw new NotFoundError(`there is no item ${itemId}`);
   return item;
+}
+
+function hasState(error: unknown, sqlState: string): boolean {
+  return error instanceof SQL.PostgresError && error.errno === sqlState;
 }
 
 /** An item without the columns that are only about bookings. */

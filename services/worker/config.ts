@@ -8,7 +8,7 @@ export interface WorkerConfig {
   emailUrl: string;
   /** Orders worked on at a time. */
   concurrency: number;
-  /** For how long a failing order is tried again before it becomes a dead letter. */
+  /** For how long an order's failing step is tried again before the order becomes a dead letter. */
   retryLimitMs: number;
 }
 

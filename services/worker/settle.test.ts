@@ -14,6 +14,7 @@ const context: HandlingContext = {
   retry: async (error) => {
     throw error;
   },
+  succeeded: () => {},
 };
 
 type Call = { service: string; method: string; path: string; body: Record<string, unknown> };
@@ -33,6 +34,7 @@ function createWorld({ stock, status = "pending", crash }: WorldOptions) {
   const booked = new Map<string, { quantity: number; status: "reserved" | "released" }>();
   const order = { status };
   let failing = crash;
+  let meanwhile: { after: number; happens: () => Promise<void> } | undefined;
 
   const inventory = (path: string, body: Record<string, unknown>): [number, unknown] => {
     const [, , item = "", move] = path.split("/").map(decodeURIComponent);
@@ -44,7 +46,10 @@ function createWorld({ stock, status = "pending", crash }: WorldOptions) {
     if (move === "reserve") {
       if (booking?.status === "released") return [409, { error: "released already" }];
       if (booking) return [200, {}];
-      if (available < quantity) return [409, { error: "too little stock" }];
+      if (available < quantity) {
+        if (body["final"]) booked.set(item, { quantity, status: "released" });
+        return [409, { error: "too little stock" }];
+      }
       stock[item] = available - quantity;
       booked.set(item, { quantity, status: "reserved" });
     } else {
@@ -75,6 +80,7 @@ function createWorld({ stock, status = "pending", crash }: WorldOptions) {
       else if (service === "orders") answer = orders(method, body);
       else mails.set(options.headers?.["idempotency-key"] ?? "", body);
       if (crashes) throw new AbandonedError("the worker died");
+      if (meanwhile?.after === calls.length) await meanwhile.happens();
       return { status: answer[0], headers: new Headers(), body: JSON.stringify(answer[1]) };
     },
   });
@@ -92,6 +98,8 @@ function createWorld({ stock, status = "pending", crash }: WorldOptions) {
     said: () => calls.map(({ service, method, path }) => `${service} ${method} ${path}`),
     settle: (value: unknown = event()) => settle(recordOf(value), context),
     recover: () => (failing = undefined),
+    /** Something that happens between the answer of the `after`th call and what is done with it. */
+    meanwhile: (after: number, happens: () => Promise<void>) => (meanwhile = { after, happens }),
   };
 }
 
@@ -261,6 +269,25 @@ describe("a worker that dies at any call, before or after its effect, and gets t
         });
       }
     }
+  });
+});
+
+describe("two workers with one order, while stock that was short comes back", () => {
+  const value = event([
+    ["a", 1],
+    ["b", 2],
+  ]);
+
+  test.each([1, 2, 3, 4, 5])("come to one end: the other works after call %d", async (after) => {
+    const world = createWorld({ stock: { a: 5, b: 0 } });
+    world.meanwhile(after, async () => {
+      world.stock["b"] = 5;
+      await world.settle(value);
+    });
+    await world.settle(value);
+    const isConfirmed = world.order.status === "confirmed";
+    expect(world.stock).toEqual(isConfirmed ? { a: 4, b: 3 } : { a: 5, b: 5 });
+    expect([...world.mails.keys()]).toEqual([`${ORDER_ID}:${world.order.status}`]);
   });
 });
 

@@ -84,7 +84,9 @@ async function reserveItems(
     const reserved: Quantities = [];
     for (const [itemId, quantity] of wanted) {
       const answer = await inventory.call(context, "POST", stockPath(itemId, "reserve"), {
-        body: { quantity, order_id: orderId },
+        // What is short is short for good: another worker with this order, or a call of ours that
+        // arrives late, gets the same answer, though stock may have come back in between.
+        body: { quantity, order_id: orderId, final: true },
       });
       if (answer.status === 404 || answer.status === 409) {
         return { reserved, refusal: describeAnswer("inventory", answer) };
