@@ -100,6 +100,9 @@ async function runDemo(options: Options, interrupted: AbortSignal): Promise<numb
     ports,
     signal: interrupted,
     onReady: (part, where, durationMs) => say(partLine(part, forPeople(where), durationMs)),
+    onBrokerFault: (error) => {
+      say(`Kafka broker: internal error, connection closed: ${Bun.inspect(error)}`);
+    },
     onLine: (service, line) => {
       logs?.write(service, line);
       // Before all is up a service rightly warns that it waits for another.
