@@ -12,6 +12,7 @@ import {
 import { chmod, cp, mkdtemp, readdir, rm, symlink, utimes } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "#lib/embedded/free-port.ts";
 import { attribute, type OtlpTrace, spansOf } from "#lib/embedded/traces/otlp.ts";
 import { isWholeTrace } from "../scripts/waterfall.ts";
 
@@ -308,11 +309,6 @@ async function isRefused(port: number): Promise<boolean> {
   } catch {
     return true;
   }
-}
-
-function freePort(): number {
-  using listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  return listener.port;
 }
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {

@@ -173,7 +173,7 @@ describe("embedded PostgreSQL", () => {
         await cp(join(packages, name), join(checkout, "node_modules", name), options);
       }
       const file = join(checkout, "lib/embedded/postgres.ts");
-      await cp(join(import.meta.dir, "../lib/embedded/postgres.ts"), file);
+      await cp(join(import.meta.dir, "../lib/embedded"), join(file, ".."), { recursive: true });
       // Closed all the way down, as umask 077 makes it.
       await $`chmod -R go= ${checkout}`;
       const place = await scratchFolder();

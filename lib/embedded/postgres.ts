@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { SQL } from "bun";
+import { freePort } from "./free-port.ts";
 
 /** What {@link startPostgres} may be told; everything has a default. */
 export interface PostgresOptions {
@@ -254,12 +255,6 @@ async function startServer(
       throw new Error(`PostgreSQL did not start on port ${port}: ${words}`);
     }
   }
-}
-
-function freePort(): number {
-  const probe = Bun.listen({ hostname: HOST, port: 0, socket: { data() {} } });
-  probe.stop(true);
-  return probe.port;
 }
 
 async function becomesReady(server: Supervised): Promise<boolean> {

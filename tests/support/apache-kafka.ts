@@ -3,6 +3,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "#lib/embedded/free-port.ts";
 import { createKafka } from "#lib/kafka/client.ts";
 
 /** How to start Apache Kafka; see {@link startApacheKafka}. */
@@ -211,14 +212,6 @@ function serverProperties(
   })
     .map(([name, value]) => `${name}=${value}\n`)
     .join("");
-}
-
-/** A port nobody listens on now. Another process may take it before Kafka does; then Kafka says so. */
-function freePort(): number {
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = server;
-  server.stop(true);
-  return port;
 }
 
 if (import.meta.main) {
