@@ -49,7 +49,6 @@ export async function startApacheKafka(options: ApacheKafkaOptions): Promise<Apa
   const port = options.port === undefined || options.port === 0 ? freePort() : options.port;
   const propertiesFile = join(dataDir, "server.properties");
   await Bun.write(propertiesFile, serverProperties(port, freePort(), dataDir, options.partitions));
-  await format(options.libsDir, propertiesFile);
 
   let broker: BrokerProcess | undefined;
   const brokers = [`127.0.0.1:${port}`];
@@ -74,7 +73,16 @@ export async function startApacheKafka(options: ApacheKafkaOptions): Promise<Apa
     clearTimeout(timer);
   }
 
-  await start();
+  const removeData = async () => {
+    if (ownsDataDir) await rm(dataDir, { recursive: true, force: true });
+  };
+  try {
+    await format(options.libsDir, propertiesFile);
+    await start();
+  } catch (error) {
+    await removeData();
+    throw error;
+  }
   return {
     brokers,
     kill: () => end("SIGKILL"),
@@ -84,7 +92,7 @@ export async function startApacheKafka(options: ApacheKafkaOptions): Promise<Apa
     },
     async stop() {
       await end("SIGTERM");
-      if (ownsDataDir) await rm(dataDir, { recursive: true, force: true });
+      await removeData();
     },
   };
 }
