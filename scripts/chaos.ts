@@ -2,10 +2,12 @@
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { unlessAborted } from "#lib/embedded/unless-aborted.ts";
 import { parseOptions, USAGE, type ChaosOptions } from "./chaos/options.ts";
 import { renderTable } from "./chaos/report.ts";
 import { runChaos } from "./chaos/run.ts";
 import { startStack, type ChaosStack } from "./chaos/stack.ts";
+import { interruption, Interrupted } from "./demo/interruption.ts";
 
 let options: ChaosOptions | "help";
 try {
@@ -19,40 +21,33 @@ if (options === "help") {
   process.exit(0);
 }
 
+const interrupted = interruption(() => console.error("stopping"));
+// What still goes on while all is being stopped is nothing to tell of.
+const say = (line: string) => {
+  if (!interrupted.aborted) console.log(line);
+};
 const folder = await mkdtemp(join(tmpdir(), "orderflow-chaos-"));
 await chmod(folder, 0o755);
 let stack: ChaosStack | undefined;
-let isInterrupted = false;
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.on(signal, async () => {
-    if (isInterrupted) return;
-    isInterrupted = true;
-    await stack?.stop();
-    await rm(folder, { recursive: true, force: true });
-    process.exit(130);
-  });
-}
-
-let isGreen = false;
+let exitStatus = 1;
 try {
   const { seed, orders, seconds, kills } = options;
-  stack = await startStack(folder, process.env["APACHE_KAFKA_LIBS"] || undefined);
-  console.log(
+  stack = await startStack(folder, process.env["APACHE_KAFKA_LIBS"] || undefined, interrupted);
+  say(
     `chaos: --seed ${seed}, ${orders} orders in ${seconds} s, ${kills} kills, ${stack.kafkaKind}` +
       (stack.victims.get("kafka")?.means === "SIGSTOP" ? " (frozen, not killed)" : ""),
   );
-  const checks = await runChaos(stack, options, (line) => console.log(line));
-  console.log(`\n${renderTable(checks)}\n`);
+  const checks = await unlessAborted(runChaos(stack, options, say), interrupted);
+  say(`\n${renderTable(checks)}\n`);
   const red = checks.filter(({ breaches }) => breaches.length > 0).length;
-  isGreen = red === 0;
-  console.log(isGreen ? `seed ${seed}: nothing was lost` : `seed ${seed}: ${red} checks are RED`);
+  exitStatus = red === 0 ? 0 : 1;
+  say(red === 0 ? `seed ${seed}: nothing was lost` : `seed ${seed}: ${red} checks are RED`);
 } catch (error) {
-  if (!isInterrupted) console.error(error);
-} finally {
-  if (!isInterrupted) {
-    await stack?.stop();
-    if (isGreen && !options.keep) await rm(folder, { recursive: true, force: true });
-    else console.error(`the logs and spans of this run are in ${folder}`);
-    process.exit(isGreen ? 0 : 1);
-  }
+  if (error instanceof Interrupted) exitStatus = error.exitStatus;
+  else console.error(error);
 }
+await stack?.stop();
+const isKept = !interrupted.aborted && (exitStatus !== 0 || options.keep);
+if (isKept) console.error(`the logs and spans of this run are in ${folder}`);
+else await rm(folder, { recursive: true, force: true });
+process.exit(exitStatus);

@@ -94,12 +94,15 @@ async function runDemo(options: Options, interrupted: AbortSignal): Promise<numb
   await checkPorts(ports);
 
   // A demo that does not stay leaves no files either; where it fails, it shows the last lines.
-  const logs = options.once ? undefined : openServiceLogs(LOGS_FOLDER, SERVICE_NAMES);
+  const logs = options.once ? undefined : openServiceLogs(LOGS_FOLDER, SERVICE_NAMES, say);
   let isStaying = false;
   const stack = await startStack({
     ports,
     signal: interrupted,
     onReady: (part, where, durationMs) => say(partLine(part, forPeople(where), durationMs)),
+    onBrokerFault: (error) => {
+      say(`Kafka broker: internal error, connection closed: ${Bun.inspect(error)}`);
+    },
     onLine: (service, line) => {
       logs?.write(service, line);
       // Before all is up a service rightly warns that it waits for another.
@@ -122,7 +125,7 @@ async function runDemo(options: Options, interrupted: AbortSignal): Promise<numb
         traceId: found.traceId,
         postgresUrl: stack.postgres.url,
         kafkaBrokers: stack.kafka.brokers,
-        logsFolder: relative(process.cwd(), LOGS_FOLDER),
+        logsFolder: logs && relative(process.cwd(), LOGS_FOLDER),
       }),
     );
     isStaying = true;

@@ -1,8 +1,18 @@
 /** The demo as a user runs it: what it prints, its exit status, and that nothing of it stays. */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { chmod, mkdtemp, readdir, rm, utimes } from "node:fs/promises";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  setDefaultTimeout,
+  test,
+} from "bun:test";
+import { chmod, cp, mkdtemp, readdir, rm, symlink, utimes } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "#lib/embedded/free-port.ts";
 import { attribute, type OtlpTrace, spansOf } from "#lib/embedded/traces/otlp.ts";
 import { isWholeTrace } from "../scripts/waterfall.ts";
 
@@ -22,8 +32,21 @@ const PORT_VARIABLES = [
   "KAFKA_PORT",
 ];
 
+setDefaultTimeout(TEST_TIMEOUT_MS);
+
+/** A copy of what the demo is made of: its log files and a touched source are nobody else's. */
+let checkout: string;
 let temporaryFolder: string;
 const running = new Set<number>();
+
+beforeAll(async () => {
+  checkout = await mkdtemp(join(tmpdir(), "orderflow-demo-checkout-"));
+  for (const part of ["lib", "services", "scripts", "migrations", "package.json", "bunfig.toml"]) {
+    await cp(join(ROOT, part), join(checkout, part), { recursive: true });
+  }
+  await symlink(join(ROOT, "node_modules"), join(checkout, "node_modules"));
+});
+afterAll(() => rm(checkout, { recursive: true, force: true }));
 
 beforeEach(async () => {
   temporaryFolder = await mkdtemp(join(tmpdir(), "orderflow-demo-test-"));
@@ -38,43 +61,35 @@ afterEach(async () => {
 });
 
 describe("bun run demo --once", () => {
-  test(
-    "shows each part, draws the order's trace and exits 0, leaving nothing behind",
-    async () => {
-      const demo = startDemo(["--once"], { COLUMNS: "90" });
-      expect(await demo.exitStatus).toBe(0);
-      const { stdout, stderr } = demo;
-      expect(stderr()).toBe("");
-      for (const part of ["PostgreSQL", "Kafka broker", "trace store", "migrations", ...SERVICES]) {
-        expect(stdout()).toMatch(new RegExp(`^ +${part} .* \\d+\\.\\d\\d s$`, "m"));
-      }
-      expect(stdout()).toMatch(/^order [0-9a-f-]{36} is confirmed$/m);
-      expect(stdout()).toMatch(/^trace [0-9a-f]{32} {2}\d+ spans, 5 services/m);
-      expect(stdout()).toMatch(/^worker .*process order\.created .*█.* ms$/m);
-      expect(stdout()).not.toContain("\u001b"); // no colour where there is no terminal
-      const waterfall = stdout().slice(stdout().indexOf("\ntrace ")).split("\n");
-      expect(Math.max(...waterfall.map((line) => Bun.stringWidth(line)))).toBe(90);
-      await expectNothingLeft(demo);
-    },
-    TEST_TIMEOUT_MS,
-  );
+  test("shows each part, draws the order's trace and exits 0, leaving nothing behind", async () => {
+    const demo = startDemo(["--once"], { COLUMNS: "90" });
+    expect(await demo.exitStatus).toBe(0);
+    const { stdout, stderr } = demo;
+    expect(stderr()).toBe("");
+    for (const part of ["PostgreSQL", "Kafka broker", "trace store", "migrations", ...SERVICES]) {
+      expect(stdout()).toMatch(new RegExp(`^ +${part} .* \\d+\\.\\d\\d s$`, "m"));
+    }
+    expect(stdout()).toMatch(/^order [0-9a-f-]{36} is confirmed$/m);
+    expect(stdout()).toMatch(/^trace [0-9a-f]{32} {2}\d+ spans, 5 services/m);
+    expect(stdout()).toMatch(/^worker .*process order\.created .*█.* ms$/m);
+    expect(stdout()).not.toContain("\u001b"); // no colour where there is no terminal
+    const waterfall = stdout().slice(stdout().indexOf("\ntrace ")).split("\n");
+    expect(Math.max(...waterfall.map((line) => Bun.stringWidth(line)))).toBe(90);
+    await expectNothingLeft(demo);
+  });
 
-  test(
-    "--json writes the whole trace as one JSON document, and nothing else, to standard output",
-    async () => {
-      const demo = startDemo(["--json"]);
-      expect(await demo.exitStatus).toBe(0);
-      const trace = JSON.parse(demo.stdout()) as OtlpTrace;
-      expect(isWholeTrace(trace)).toEqual([]);
-      const roots = spansOf(trace).filter(({ span }) => !span.parentSpanId);
-      expect(roots.map(({ span, service }) => [service, span.name])).toEqual([
-        ["gateway", "POST /orders"],
-      ]);
-      expect(attribute(roots[0]?.span.attributes, "http.response.status_code")).toBe(201);
-      expect(demo.stderr()).toContain("PostgreSQL");
-    },
-    TEST_TIMEOUT_MS,
-  );
+  test("--json writes the whole trace as one JSON document, and nothing else, to standard output", async () => {
+    const demo = startDemo(["--json"]);
+    expect(await demo.exitStatus).toBe(0);
+    const trace = JSON.parse(demo.stdout()) as OtlpTrace;
+    expect(isWholeTrace(trace)).toEqual([]);
+    const roots = spansOf(trace).filter(({ span }) => !span.parentSpanId);
+    expect(roots.map(({ span, service }) => [service, span.name])).toEqual([
+      ["gateway", "POST /orders"],
+    ]);
+    expect(attribute(roots[0]?.span.attributes, "http.response.status_code")).toBe(201);
+    expect(demo.stderr()).toContain("PostgreSQL");
+  });
 });
 
 describe("a start that cannot succeed", () => {
@@ -116,77 +131,61 @@ describe("a start that cannot succeed", () => {
     },
   );
 
-  test(
-    "shows the last words of a service that does not start, and stops all others",
-    async () => {
-      const demo = startDemo(["--once"], { EMAIL_DELAY_MS: "soon" });
-      expect(await demo.exitStatus).toBe(1);
-      expect(demo.stderr()).toContain("the demo failed: email ended with status 1");
-      expect(demo.stderr()).toContain("EMAIL_DELAY_MS must be");
-      await expectNothingLeft(demo);
-    },
-    TEST_TIMEOUT_MS,
-  );
+  test("shows the last words of a service that does not start, and stops all others", async () => {
+    const demo = startDemo(["--once"], { EMAIL_DELAY_MS: "soon" });
+    expect(await demo.exitStatus).toBe(1);
+    expect(demo.stderr()).toContain("the demo failed: email ended with status 1");
+    expect(demo.stderr()).toContain("EMAIL_DELAY_MS must be");
+    await expectNothingLeft(demo);
+  });
 });
 
 describe("the end", () => {
-  test(
-    "Ctrl-C while it starts leaves no process and no temporary folder",
-    async () => {
-      const demo = startDemo([]);
-      await until(() => demo.stdout().includes("Kafka broker"));
-      process.kill(-demo.pid, "SIGINT");
-      expect(await demo.exitStatus).toBe(130);
-      await expectNothingLeft(demo);
-    },
-    TEST_TIMEOUT_MS,
-  );
+  test("Ctrl-C while it starts leaves no process and no temporary folder", async () => {
+    const demo = startDemo([]);
+    await until(() => demo.stdout().includes("Kafka broker"));
+    process.kill(-demo.pid, "SIGINT");
+    expect(await demo.exitStatus).toBe(130);
+    await expectNothingLeft(demo);
+  });
 
-  test(
-    "Ctrl-C while it stays leaves no process and no temporary folder, with --watch as well",
-    async () => {
-      const demo = startDemo(["--watch"]);
-      await until(() => demo.stdout().includes("Ctrl-C stops everything"));
-      const file = join(ROOT, "services/email/config.ts");
-      // The system sets a watch up in its own time: touched again where it was not seen.
-      let touchedMs = Number.NEGATIVE_INFINITY;
-      await until(async () => {
-        if (performance.now() - touchedMs > 15_000) {
-          touchedMs = performance.now();
-          await utimes(file, new Date(), new Date());
-        }
-        return demo.stdout().includes("email restarted");
-      });
-      const email = addresses(demo.stdout()).find(({ part }) => part === "email");
-      expect((await fetch(`http://localhost:${email?.port}/readyz`)).status).toBe(200);
+  test("Ctrl-C while it stays leaves no process and no temporary folder, with --watch as well", async () => {
+    const demo = startDemo(["--watch"]);
+    await until(() => demo.stdout().includes("Ctrl-C stops everything"));
+    const file = join(checkout, "services/email/config.ts");
+    // The system sets a watch up in its own time: touched again where it was not seen.
+    let touchedMs = Number.NEGATIVE_INFINITY;
+    await until(async () => {
+      if (performance.now() - touchedMs > 15_000) {
+        touchedMs = performance.now();
+        await utimes(file, new Date(), new Date());
+      }
+      return demo.stdout().includes("email restarted");
+    });
+    const email = addresses(demo.stdout()).find(({ part }) => part === "email");
+    expect((await fetch(`http://localhost:${email?.port}/readyz`)).status).toBe(200);
 
-      process.kill(-demo.pid, "SIGINT"); // to the whole group, as a terminal does
-      expect(await demo.exitStatus).toBe(0);
-      await expectNothingLeft(demo);
-    },
-    TEST_TIMEOUT_MS,
-  );
+    process.kill(-demo.pid, "SIGINT"); // to the whole group, as a terminal does
+    expect(await demo.exitStatus).toBe(0);
+    await expectNothingLeft(demo);
+  });
 
-  test(
-    "kill -9 leaves no process and no temporary folder either; before it, traffic can be made",
-    async () => {
-      const demo = startDemo([]);
-      await until(() => demo.stdout().includes("Ctrl-C stops everything"));
-      const gateway = addresses(demo.stdout()).find(({ part }) => part === "gateway");
-      const traffic = await makeTraffic({
-        GATEWAY_URL: `http://localhost:${gateway?.port}`,
-        SLEEP_SECONDS: "0.05",
-      });
-      expect(traffic.stdout).toMatch(/^10 orders in .*: 9 confirmed, 1 cancelled$/m);
-      expect(traffic.stdout).toMatch(/^ *5\/10 +cancelled .* ITEM-404$/m);
-      expect(traffic.exitStatus).toBe(0);
+  test("kill -9 leaves no process and no temporary folder either; before it, traffic can be made", async () => {
+    const demo = startDemo([]);
+    await until(() => demo.stdout().includes("Ctrl-C stops everything"));
+    const gateway = addresses(demo.stdout()).find(({ part }) => part === "gateway");
+    const traffic = await makeTraffic({
+      GATEWAY_URL: `http://localhost:${gateway?.port}`,
+      SLEEP_SECONDS: "0.05",
+    });
+    expect(traffic.stdout).toMatch(/^10 orders in .*: 9 confirmed, 1 cancelled$/m);
+    expect(traffic.stdout).toMatch(/^ *5\/10 +cancelled .* ITEM-404$/m);
+    expect(traffic.exitStatus).toBe(0);
 
-      process.kill(demo.pid, "SIGKILL");
-      await demo.exitStatus;
-      await expectNothingLeft(demo);
-    },
-    TEST_TIMEOUT_MS,
-  );
+    process.kill(demo.pid, "SIGKILL");
+    await demo.exitStatus;
+    await expectNothingLeft(demo);
+  });
 });
 
 describe("bun run generate-traffic", () => {
@@ -242,7 +241,7 @@ const SERVICES = ["gateway", "orders", "inventory", "worker", "email"];
 function startDemo(args: readonly string[], env: Record<string, string> = {}) {
   const freePorts = Object.fromEntries(PORT_VARIABLES.map((variable) => [variable, "0"]));
   const child = Bun.spawn([process.execPath, "scripts/demo.ts", ...args], {
-    cwd: ROOT,
+    cwd: checkout,
     env: { ...process.env, ...freePorts, TMPDIR: temporaryFolder, ...env },
     detached: true,
     stdin: "ignore",
@@ -310,11 +309,6 @@ async function isRefused(port: number): Promise<boolean> {
   } catch {
     return true;
   }
-}
-
-function freePort(): number {
-  using listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  return listener.port;
 }
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {

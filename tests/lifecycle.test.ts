@@ -4,6 +4,7 @@ import { mkdtemp, chmod, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Partitioners } from "kafkajs";
+import { freePort } from "#lib/embedded/free-port.ts";
 import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
 import { startPostgres } from "#lib/embedded/postgres.ts";
 import { spansOf } from "#lib/embedded/traces/otlp.ts";
@@ -381,9 +382,7 @@ describe("while Kafka is away", () => {
     const postgres = await startPostgres();
     cleanUps.push(() => postgres.stop());
     await migrateUp({ postgresUrl: postgres.url });
-    const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-    const { port } = listener;
-    listener.stop(true);
+    const port = freePort();
     const orders = await start("orders", {
       POSTGRES_URL: postgres.url,
       KAFKA_BROKERS: `127.0.0.1:${port}`,
@@ -411,7 +410,8 @@ describe("while Kafka is away", () => {
     const postgres = await startPostgres();
     cleanUps.push(() => postgres.stop());
     await migrateUp({ postgresUrl: postgres.url });
-    const broker = await startKafkaBroker();
+    const port = freePort();
+    const broker = await startKafkaBroker({ port });
     cleanUps.push(() => broker.stop());
     const orders = await start("orders", {
       POSTGRES_URL: postgres.url,
@@ -429,7 +429,7 @@ describe("while Kafka is away", () => {
       await Bun.sleep(10);
     }
 
-    const again = await startKafkaBroker({ port: Number(broker.brokers.split(":")[1]) });
+    const again = await startKafkaBroker({ port });
     cleanUps.push(() => again.stop());
     await until("its body tells that, too", async () => (await kafka()) === "ok");
     const log = orders.lines.map(({ message }) => message);

@@ -194,6 +194,24 @@ describe("the OTLP receiver", () => {
     expect(JSON.stringify(store.logs())).toContain('"body":{"stringValue":"look out"}');
   });
 
+  test("lets the oldest metrics and logs go where they are large, before they are many", async () => {
+    const store = await start();
+    const large = "x".repeat(3 * 1024 ** 2);
+    for (let n = 0; n < 8; n++) {
+      const attributes = attributesOf({ n: String(n), large });
+      const metrics = JSON.stringify({ resourceMetrics: [{ resource: { attributes } }] });
+      const logs = JSON.stringify({ resourceLogs: [{ resource: { attributes } }] });
+      expect((await send(store, metrics, JSON_TYPE, "/v1/metrics")).status).toBe(200);
+      expect((await send(store, logs, JSON_TYPE, "/v1/logs")).status).toBe(200);
+    }
+    for (const exports of [store.metrics(), store.logs()]) {
+      const kept = exports.map(
+        (request) => /"n","value":\{"stringValue":"(\d)"/.exec(JSON.stringify(request))?.[1],
+      );
+      expect(kept).toEqual(["3", "4", "5", "6", "7"]);
+    }
+  });
+
   test("answers success in the request's own encoding: empty, as OTLP asks", async () => {
     const store = await start();
     const json = await send(store, exportRequest());

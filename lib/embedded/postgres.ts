@@ -1,8 +1,20 @@
 /** A real PostgreSQL 18 without Docker, for the demo and the tests; it does not outlive its starter. */
-import { chown, cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import {
+  chown,
+  cp,
+  lchown,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { SQL } from "bun";
+import { freePort } from "./free-port.ts";
 
 /** What {@link startPostgres} may be told; everything has a default. */
 export interface PostgresOptions {
@@ -122,7 +134,8 @@ async function prepareFolder(
 ): Promise<Cluster> {
   const temporary = dataDir === undefined;
   const packaged = packagedBinaries();
-  const folder = dataDir ?? (await mkdtemp(join(tmpdir(), "orderflow-postgres-")));
+  const folder =
+    dataDir ?? (await mkdtemp(join(await temporaryPlace(account), "orderflow-postgres-")));
   try {
     if (!temporary) await mkdir(folder, { recursive: true, mode: 0o700 });
     if (account) await chown(folder, account.uid, account.gid);
@@ -137,6 +150,11 @@ async function prepareFolder(
     if (temporary) await rm(folder, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** @returns where temporary folders go; not where the server's account does not get through */
+async function temporaryPlace(account: Account | undefined): Promise<string> {
+  return !account || (await isOpenToOthers(tmpdir())) ? tmpdir() : "/tmp";
 }
 
 /** @returns the folder with bin/, lib/ and share/ of the package for this machine */
@@ -159,10 +177,21 @@ async function executableBinaries(
   folder: string,
   account: Account | undefined,
 ): Promise<string> {
-  if (!account || (await isOpenToOthers(packaged))) return join(packaged, "bin");
+  if (!account || (await isOpenToOthers(join(packaged, "bin", "postgres")))) {
+    return join(packaged, "bin");
+  }
   const copy = join(folder, "native");
   await cp(packaged, copy, { recursive: true, verbatimSymlinks: true, force: true });
+  await handOver(copy, account);
   return join(copy, "bin");
+}
+
+/** Makes all of a folder the account's: its supervisor can then remove it, and read what root alone could. */
+async function handOver(folder: string, { uid, gid }: Account): Promise<void> {
+  await chown(folder, uid, gid);
+  for (const path of await readdir(folder, { recursive: true })) {
+    await lchown(join(folder, path), uid, gid);
+  }
 }
 
 async function isOpenToOthers(path: string): Promise<boolean> {
@@ -226,12 +255,6 @@ async function startServer(
       throw new Error(`PostgreSQL did not start on port ${port}: ${words}`);
     }
   }
-}
-
-function freePort(): number {
-  const probe = Bun.listen({ hostname: HOST, port: 0, socket: { data() {} } });
-  probe.stop(true);
-  return probe.port;
 }
 
 async function becomesReady(server: Supervised): Promise<boolean> {

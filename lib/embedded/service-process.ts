@@ -29,6 +29,9 @@ const LINE_CHARS_MAX = 16_384;
 /**
  * Starts a service through the entry that also runs alone.
  *
+ * Where it listens and that it is ready it says at level info. So it logs at that level, whatever
+ * LOG_LEVEL is; what its caller did not ask for then stays here.
+ *
  * --no-orphans ends it when this process goes away, even by SIGKILL. It is in a session of its own:
  * Ctrl-C in a terminal is for our process, which then stops the services in their order.
  *
@@ -41,9 +44,20 @@ export function spawnService(
   env: Readonly<Record<string, string>>,
   onLine: (line: string) => void,
 ): ServiceProcess {
+  const level = env["LOG_LEVEL"];
+  const isQuiet = level === "warn" || level === "error";
+  const isUnwanted = (lineLevel: unknown) =>
+    isQuiet && (lineLevel === "info" || (lineLevel === "warn" && level === "error"));
   const child = Bun.spawn(
     [process.execPath, "--no-orphans", "run", join("services", name, "index.ts")],
-    { cwd: ROOT, env, detached: true, stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+    {
+      cwd: ROOT,
+      env: isQuiet ? { ...env, LOG_LEVEL: "info" } : env,
+      detached: true,
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    },
   );
   const startedMs = performance.now();
   const listening = Promise.withResolvers<number>();
@@ -54,10 +68,10 @@ export function spawnService(
   const hear = (line: string) => {
     tail.push(line);
     if (tail.length > TAIL_LINES_MAX) tail.shift();
-    const { message, port } = parseLogLine(line);
+    const { message, port, level: lineLevel } = parseLogLine(line);
     if (message === "listening" && typeof port === "number") listening.resolve(port);
     if (message === "ready") ready.resolve();
-    onLine(line);
+    if (!isUnwanted(lineLevel)) onLine(line);
   };
   const heard = Promise.all([readLines(child.stdout, hear), readLines(child.stderr, hear)]);
 
@@ -97,8 +111,8 @@ export function spawnService(
   };
 }
 
-/** A line that is not ours, as Bun's own words on a crash, has neither. */
-function parseLogLine(line: string): { message?: unknown; port?: unknown } {
+/** A line that is not ours, as Bun's own words on a crash, has none of these. */
+function parseLogLine(line: string): { message?: unknown; port?: unknown; level?: unknown } {
   try {
     return Object(JSON.parse(line));
   } catch {

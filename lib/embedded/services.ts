@@ -1,5 +1,6 @@
 /** The five services as five processes, for the demo and the tests; they do not outlive their starter. */
 import { spawnService, type ServiceProcess } from "./service-process.ts";
+import { unlessAborted } from "./unless-aborted.ts";
 
 /** In the order in which their addresses are needed. */
 export const SERVICE_NAMES = ["email", "inventory", "orders", "worker", "gateway"] as const;
@@ -208,19 +209,4 @@ function inherited(): Record<string, string> {
   );
   // The services call each other on this machine: no proxy has a part in it.
   return { ...Object.fromEntries(entries), NO_PROXY: HOST, no_proxy: HOST };
-}
-
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return await work;
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    signal.throwIfAborted();
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-    // It ends one way or another once everything is stopped; nobody waits for that any more.
-    work.catch(() => {});
-  }
 }

@@ -69,9 +69,13 @@ function checkAccepted(during: readonly PostedOrder[], seconds: number, backlogM
   return check(
     `orders are accepted while Kafka is down for ${seconds} s`,
     `${during.length - refused.length} of ${during.length} posts, up to ${backlogMax} events waited`,
-    refused.map(({ customerId, status, problem }) => {
-      return `${customerId}: ${status ?? "no answer"} ${problem}`;
-    }),
+    [
+      // Of nothing everything is true.
+      ...(refused.length === during.length ? ["no order was accepted"] : []),
+      ...refused.map(({ customerId, status, problem }) => {
+        return `${customerId}: ${status ?? "no answer"} ${problem}`;
+      }),
+    ],
   );
 }
 

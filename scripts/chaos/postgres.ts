@@ -22,7 +22,11 @@ const RETRY_MS = 200;
 
 export async function startKillablePostgres(): Promise<KillablePostgres> {
   const dataDir = await mkdtemp(join(tmpdir(), "orderflow-chaos-postgres-"));
-  let server = await startPostgres({ dataDir });
+  const removeData = () => rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
+  let server = await startPostgres({ dataDir }).catch(async (error: unknown) => {
+    await removeData();
+    throw error;
+  });
   const { url, port } = server;
   return {
     url,
@@ -49,7 +53,7 @@ export async function startKillablePostgres(): Promise<KillablePostgres> {
     },
     async stop() {
       await server.stop();
-      await rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
+      await removeData();
     },
   };
 }

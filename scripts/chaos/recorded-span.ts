@@ -24,6 +24,8 @@ export interface RecordedSpan {
   readonly serverPort?: number;
   readonly retries: number;
   readonly isAbandoned: boolean;
+  /** Ids of the spans that it links to. */
+  readonly links: readonly string[];
 }
 
 export function toRecordedSpan({ span, service, resource }: SpanInContext): RecordedSpan {
@@ -46,6 +48,7 @@ export function toRecordedSpan({ span, service, resource }: SpanInContext): Reco
     ...(typeof serverPort === "number" && { serverPort }),
     retries: events.filter((event) => event.name === "retry").length,
     isAbandoned: events.some((event) => event.name === "abandoned"),
+    links: (span.links ?? []).map(({ spanId }) => spanId),
   };
 }
 

@@ -1,5 +1,6 @@
 /** Everything a chaos run needs, each part a process that can be killed and started again on its port. */
 import { join } from "node:path";
+import { unlessAborted } from "#lib/embedded/unless-aborted.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
 import { createChild, type Child } from "./child.ts";
 import { startChaosKafka } from "./kafka.ts";
@@ -64,19 +65,47 @@ const PROBE_TIMEOUT_MS = 3_000;
  * Starts everything and waits until all services are ready.
  * @param folder for logs and spans
  * @param apacheKafkaLibs Apache Kafka's jars, see kafka.ts
+ * @param signal gives the start up
+ * @throws why it could not be started, or the signal's reason; nothing is left running
  */
 export async function startStack(
   folder: string,
   apacheKafkaLibs: string | undefined,
+  signal: AbortSignal,
 ): Promise<ChaosStack> {
   const unexpectedEnds: string[] = [];
   const onUnexpectedEnd = (what: string) => void unexpectedEnds.push(what);
   const undo: (() => Promise<unknown>)[] = [];
+  const underWay = new Set<Promise<unknown>>();
+  let isStopping = false;
+
+  /** Nothing is started or killed once all is being stopped, and what is under way is waited for. */
+  async function unlessStopping<T>(change: () => Promise<T>): Promise<T> {
+    if (isStopping) throw new Error("the stack is being stopped");
+    const changing = change();
+    underWay.add(changing);
+    try {
+      return await changing;
+    } finally {
+      underWay.delete(changing);
+    }
+  }
   const stop = async () => {
+    isStopping = true;
+    await Promise.allSettled(underWay);
     for (const run of undo.splice(0).toReversed()) await run();
   };
   try {
-    const [postgres, kafka] = await startBoth(folder, apacheKafkaLibs, onUnexpectedEnd, undo);
+    return await unlessAborted(startAll(), signal);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+
+  async function startAll(): Promise<ChaosStack> {
+    const [postgres, kafka] = await unlessStopping(() =>
+      startBoth(folder, apacheKafkaLibs, onUnexpectedEnd, undo),
+    );
     await migrateUp({ postgresUrl: postgres.url });
 
     const tracesPort = freePort();
@@ -97,7 +126,7 @@ export async function startStack(
       await until("the trace receiver listens", () => isListening(tracesPort), LISTENING_WITHIN_MS);
     };
     undo.push(() => traces.kill());
-    await startTraces();
+    await unlessStopping(startTraces);
 
     const ports = portsOf([...SERVICES, "worker-2", "worker-3"]);
     const urlOf = (name: string) => `http://127.0.0.1:${ports.get(name)}`;
@@ -144,30 +173,29 @@ export async function startStack(
         throw new Error(`not ready: ${waitingFor.join("; ")}`, { cause });
       });
     };
-    for (const child of services.values()) child.start();
+    const start = (child: Child) => unlessStopping(async () => child.start());
+    for (const child of services.values()) await start(child);
     await allReady();
 
     const victims = new Map<VictimName, Victim>();
-    for (const [name, child] of services) {
-      victims.set(name, {
-        name,
-        means: "kill -9",
-        kill: () => child.kill(),
-        restart: async () => {
-          child.start();
-          return Date.now();
-        },
-      });
-    }
-    const backing = (
+    const addVictim = (
       name: VictimName,
       means: Victim["means"],
       kill: () => Promise<void>,
       restart: () => Promise<void>,
-    ) => victims.set(name, { name, means, kill, restart: () => restart().then(Date.now) });
-    backing("kafka", kafka.means, kafka.kill, kafka.restart);
-    backing("postgres", "kill -9", postgres.kill, postgres.restart);
-    backing("traces", "kill -9", traces.kill, startTraces);
+    ) =>
+      victims.set(name, {
+        name,
+        means,
+        kill: () => unlessStopping(kill),
+        restart: () => unlessStopping(restart).then(Date.now),
+      });
+    for (const [name, child] of services) {
+      addVictim(name, "kill -9", child.kill, async () => child.start());
+    }
+    addVictim("kafka", kafka.means, kafka.kill, kafka.restart);
+    addVictim("postgres", "kill -9", postgres.kill, postgres.restart);
+    addVictim("traces", "kill -9", traces.kill, startTraces);
 
     return {
       gatewayUrl: urlOf("gateway"),
@@ -186,7 +214,7 @@ export async function startStack(
       notReady,
       async addWorkers() {
         for (const worker of addedWorkers) {
-          worker.start();
+          await start(worker);
           running.add(worker.name);
         }
         await allReady();
@@ -203,9 +231,6 @@ export async function startStack(
       },
       stop,
     };
-  } catch (error) {
-    await stop();
-    throw error;
   }
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { BookedOrder } from "./books.ts";
+import type { Check } from "./check.ts";
 import type { Fault } from "./kills.ts";
 import type { PostedOrder } from "./load.ts";
 import type { VictimName } from "./stack.ts";
@@ -15,9 +16,27 @@ describe("an order without any span", () => {
   });
 
   test("is explained part by part: a kill of the worker excuses the worker's spans only", () => {
-    const breaches = breachesAfter([outage("worker", 100_500)]);
+    const breaches = breachesAfter([outage("worker", 101_500)]);
     expect(breaches.join()).not.toContain("process order.created");
     expect(breaches).toHaveLength(2);
+  });
+
+  test("is not explained by a worker's kill before the settling: its next life settled the order", () => {
+    expect(breachesAfter([outage("worker", 100_500)])).toHaveLength(3);
+  });
+
+  test("is not explained by an outage of the trace receiver that was over before the settling", () => {
+    const breaches = breachesAfter([outage("traces", 98_500)]);
+    expect(breaches).toHaveLength(1);
+    expect(breaches.join()).toContain("process order.created");
+  });
+
+  test("is told with the service that held what is missing, and whose death took it", () => {
+    const { count } = checkAfter([outage("worker", 101_500)]);
+    expect(count).toEndWith("explained gaps: worker 1");
+    expect(checkAfter([outage("traces", 100_500)]).count).toEndWith(
+      "explained gaps: gateway by traces 1, orders by traces 1, worker by traces 1",
+    );
   });
 
   test("is not explained by a kill before it was posted, nor by one long after it was settled", () => {
@@ -42,6 +61,10 @@ describe("an order without any span", () => {
 });
 
 function breachesAfter(faults: readonly Fault[]): readonly string[] {
+  return checkAfter(faults).breaches;
+}
+
+function checkAfter(faults: readonly Fault[]): Check {
   const post: PostedOrder = {
     customerId: "c",
     items: [],
@@ -60,7 +83,8 @@ function breachesAfter(faults: readonly Fault[]): readonly string[] {
     quantities: new Map(),
   };
   const [traces] = checkTraces([post], [order], new Map(), faults, new Map());
-  return traces?.breaches ?? [];
+  if (!traces) throw new Error("there is no check");
+  return traces;
 }
 
 function outage(victim: VictimName, killedAtMs: number): Fault {

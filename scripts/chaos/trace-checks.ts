@@ -21,35 +21,54 @@ export function checkTraces(
 ): Check[] {
   const postOf = new Map(posted.map((post) => [post.customerId, post]));
   const outages = faults.flatMap((fault) => fault.outages);
+  const run = { serviceAtPort, sent: sentCreations(traces) };
   const explained = new Map<string, number>();
   const breaches: string[] = [];
   let complete = 0;
   let spans = 0;
-  for (const { customerId, updatedAtMs } of orders) {
-    const post = postOf.get(customerId);
+  for (const order of orders) {
+    const post = postOf.get(order.customerId);
     if (!post) continue;
     const trace = traces.get(post.traceId) ?? [];
     spans += trace.length;
-    const gaps = findGaps(trace, post.startMs, serviceAtPort);
+    const known = {
+      postedAtMs: post.startMs,
+      settledAtMs: order.updatedAtMs,
+      // Of a cancelled order the first item may have been the one that was not there.
+      itemsMin: order.status === "confirmed" ? order.quantities.size : 1,
+    };
+    const gaps = findGaps(trace, known, run);
     if (gaps.length === 0) complete += 1;
-    const endMs = Math.max(updatedAtMs, ...trace.map((span) => span.endMs));
-    const culprits = new Set<string>();
+    const endMs = Math.max(order.updatedAtMs, ...trace.map((span) => span.endMs));
     for (const gap of gaps) {
       const culprit = explain(gap, endMs, outages);
-      if (culprit) culprits.add(culprit);
-      else breaches.push(`trace ${post.traceId} lacks ${gap.what}; no kill explains it`);
+      if (culprit) {
+        const key = culprit === gap.service ? gap.service : `${gap.service} by ${culprit}`;
+        explained.set(key, (explained.get(key) ?? 0) + 1);
+      } else {
+        breaches.push(`trace ${post.traceId} lacks ${gap.what}; no kill explains it`);
+      }
     }
-    for (const culprit of culprits) explained.set(culprit, (explained.get(culprit) ?? 0) + 1);
   }
-  const named = [...explained].map(([culprit, count]) => `${culprit} ${count}`).join(", ");
+  // "worker 3, worker by traces 2": its own death took three, the trace receiver's two.
+  const named = [...explained].sort().map(([whose, count]) => `${whose} ${count}`);
   const incomplete = orders.length - complete;
   return [
     check(
       "traces are complete, or a kill explains what is missing",
-      `${complete} complete, ${incomplete} incomplete${named && ` (killed: ${named})`}, ${spans} spans`,
+      `${complete} complete, ${incomplete} incomplete, ${spans} spans` +
+        (named.length > 0 ? `; explained gaps: ${named.join(", ")}` : ""),
       breaches,
     ),
   ];
+}
+
+/** The creations that were sent, in whichever trace. */
+function sentCreations(traces: ReadonlyMap<string, readonly RecordedSpan[]>): Set<string> {
+  const sends = [...traces.values()].flatMap((spans) =>
+    spans.filter(({ name, isError }) => name === "send order.created" && !isError),
+  );
+  return new Set(sends.flatMap(({ links }) => links));
 }
 
 /** What the traces tell of tries beyond the first. */

@@ -8,6 +8,7 @@ const PORTS = new Map([
   [3, "email"],
 ]);
 const POSTED_AT_MS = 1_000;
+const SETTLED_AT_MS = 2_900;
 
 describe("the gaps of a trace", () => {
   test("there are none in an order's whole trace", () => {
@@ -26,6 +27,9 @@ describe("the gaps of a trace", () => {
     ["worker POST reserve", "worker"],
     ["inventory POST /stock", "inventory"],
     ["inventory UPDATE", "inventory"],
+    ["worker PATCH", "worker"],
+    ["orders PATCH", "orders"],
+    ["orders UPDATE", "orders"],
     ["worker POST mail", "worker"],
     ["email POST /send", "email"],
   ])("%s is missed, at %s", (spanId, service) => {
@@ -64,8 +68,37 @@ describe("the gaps of a trace", () => {
   });
 });
 
-function gapsOf(spans: readonly RecordedSpan[]) {
-  return findGaps(spans, POSTED_AT_MS, PORTS);
+describe("the way between creation and handling", () => {
+  test("has a send, in whichever trace", () => {
+    const [gap, ...others] = gapsOf(wholeTrace(), { sent: new Set() });
+    expect(gap).toEqual({ what: "send order.created", service: "orders", fromMs: 2_000 });
+    expect(others).toEqual([]);
+  });
+
+  test("asks for each item: of a confirmed order for all", () => {
+    const [gap, ...others] = gapsOf(wholeTrace(), { itemsMin: 2 });
+    expect(gap).toMatchObject({ what: "a call to reserve an item", service: "worker" });
+    expect(others).toEqual([]);
+    const second = span("worker POST reserve 2", "worker reserve items", "worker", 3, called(2));
+    const answer = { httpStatus: 409 };
+    const other = span("inventory POST 2", "worker POST reserve 2", "inventory", 2, answer);
+    expect(gapsOf([...wholeTrace(), second, other], { itemsMin: 2 })).toEqual([]);
+  });
+});
+
+test("a handling that settled the order was over when it was settled, and not before", () => {
+  const gaps = gapsOf(wholeTrace().filter(({ kind }) => kind !== 5));
+  const [settling] = gaps.filter(({ what }) => what.startsWith("a process"));
+  expect(settling?.fromMs).toBe(SETTLED_AT_MS);
+});
+
+function gapsOf(
+  spans: readonly RecordedSpan[],
+  more: { sent?: ReadonlySet<string>; itemsMin?: number } = {},
+) {
+  const { sent = new Set(["orders create order.created"]), itemsMin = 1 } = more;
+  const order = { postedAtMs: POSTED_AT_MS, settledAtMs: SETTLED_AT_MS, itemsMin };
+  return findGaps(spans, order, { serviceAtPort: PORTS, sent });
 }
 
 function wholeTrace(): RecordedSpan[] {
@@ -81,6 +114,9 @@ function wholeTrace(): RecordedSpan[] {
     span("worker POST reserve", "worker reserve items", "worker", 3, called(2)),
     span("inventory POST /stock", "worker POST reserve", "inventory", 2, { httpStatus: 200 }),
     span("inventory UPDATE", "inventory POST /stock", "inventory", 3, { isSql: true }),
+    span("worker PATCH", worker, "worker", 3, called(1)),
+    span("orders PATCH", "worker PATCH", "orders", 2, { httpStatus: 200 }),
+    span("orders UPDATE", "orders PATCH", "orders", 3, { isSql: true }),
     span("worker POST mail", worker, "worker", 3, called(3)),
     span("email POST /send", "worker POST mail", "email", 2, { httpStatus: 200 }),
   ];
@@ -112,6 +148,7 @@ function span(
     isSql: false,
     retries: 0,
     isAbandoned: false,
+    links: [],
     ...more,
   };
 }

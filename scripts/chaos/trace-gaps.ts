@@ -11,6 +11,23 @@ export interface Gap {
   readonly fromMs: number;
 }
 
+/** What is known of an order beside its trace. Times in milliseconds since 1970. */
+export interface TracedOrder {
+  readonly postedAtMs: number;
+  /** When it became what it is. */
+  readonly settledAtMs: number;
+  /** How many items must have been asked for at least. */
+  readonly itemsMin: number;
+}
+
+/** What is known of the whole run. */
+export interface TracedRun {
+  /** Who is called at which port. */
+  readonly serviceAtPort: ReadonlyMap<number, string>;
+  /** Ids of the creations that a successful `send order.created` links to: a batch has a trace of its own. */
+  readonly sent: ReadonlySet<string>;
+}
+
 const SERVER = 2;
 const CLIENT = 3;
 const CONSUMER = 5;
@@ -18,27 +35,49 @@ const CONSUMER = 5;
 /**
  * Compares a trace with what an order's way through the house must leave: see contract and
  * docs/telemetry.md. Failed tries may leave less: a call that got no answer needs no span at its other end.
- *
- * @param postedAtMs when the order was posted
- * @param serviceAtPort who is called at which port
  */
 export function findGaps(
   spans: readonly RecordedSpan[],
-  postedAtMs: number,
-  serviceAtPort: ReadonlyMap<number, string>,
+  order: TracedOrder,
+  { serviceAtPort, sent }: TracedRun,
 ): Gap[] {
+  const { postedAtMs, settledAtMs } = order;
   const byId = new Map(spans.map((span) => [span.spanId, span]));
   const childrenOf = Map.groupBy(spans, (span) => span.parentSpanId);
+  const answeredCalls = (from: RecordedSpan | undefined, service: string) =>
+    (childrenOf.get(from?.spanId ?? "") ?? []).filter(
+      ({ kind, serverPort = 0, httpStatus }) =>
+        kind === CLIENT && httpStatus !== undefined && serviceAtPort.get(serverPort) === service,
+    );
   const gaps: Gap[] = [];
   const miss = (what: string, service: string, fromMs = postedAtMs) =>
     void gaps.push({ what, service, fromMs });
 
   if (!spans.some(isRoot)) miss("the gateway's POST /orders", "gateway");
-  if (!spans.some(({ name }) => name === "create order.created")) {
-    miss("create order.created", "orders");
+  const creations = spans.filter(({ name }) => name === "create order.created");
+  if (creations.length === 0) miss("create order.created", "orders");
+  for (const { spanId, startMs } of creations) {
+    if (!sent.has(spanId)) miss("send order.created", "orders", startMs);
   }
-  if (!spans.some((span) => isSettling(span, childrenOf, serviceAtPort))) {
-    miss("a process order.created that ends with the mail", "worker");
+  const settlings = spans.filter(
+    (span) =>
+      span.kind === CONSUMER &&
+      !span.isError &&
+      !span.isAbandoned &&
+      answeredCalls(span, "email").some(({ httpStatus }) => httpStatus === 200),
+  );
+  if (settlings.length === 0) {
+    // The mail comes after the status.
+    miss("a process order.created that ends with the mail", "worker", settledAtMs);
+  }
+  for (const settling of settlings) {
+    const reserving = childrenOf.get(settling.spanId)?.find(({ name }) => name === "reserve items");
+    if (answeredCalls(reserving, "inventory").length < order.itemsMin) {
+      miss("a call to reserve an item", "worker", settling.startMs);
+    }
+    if (!answeredCalls(settling, "orders").some(({ name }) => name === "PATCH")) {
+      miss("the call to set the status", "worker", settling.startMs);
+    }
   }
   for (const span of spans) {
     const children = childrenOf.get(span.spanId) ?? [];
@@ -65,18 +104,6 @@ export function findGaps(
 /** The trace begins with the test's own span, which nobody records. */
 function isRoot({ service, kind }: RecordedSpan): boolean {
   return service === "gateway" && kind === SERVER;
-}
-
-function isSettling(
-  span: RecordedSpan,
-  childrenOf: ReadonlyMap<string, readonly RecordedSpan[]>,
-  serviceAtPort: ReadonlyMap<number, string>,
-): boolean {
-  if (span.kind !== CONSUMER || span.isError || span.isAbandoned) return false;
-  return (childrenOf.get(span.spanId) ?? []).some(
-    ({ serverPort = 0, httpStatus }) =>
-      httpStatus === 200 && serviceAtPort.get(serverPort) === "email",
-  );
 }
 
 /** Who made the span above this one. */

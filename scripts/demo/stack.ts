@@ -14,6 +14,8 @@ export interface StackOptions extends Pick<ServicesOptions, "onLine" | "onUnexpe
   readonly ports: Ports;
   /** Told of each part when it is ready: where it is, and the time since its own start. */
   readonly onReady: (part: string, where: string, durationMs: number) => void;
+  /** Told of a fault in the broker itself; it goes on. */
+  readonly onBrokerFault: (error: unknown) => void;
   /** Gives the start up; everything is stopped then. */
   readonly signal: AbortSignal;
 }
@@ -55,7 +57,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   );
   const kafka = timed(
     "Kafka broker",
-    startKafkaBroker({ port: ports.kafka }),
+    startKafkaBroker({ port: ports.kafka, onInternalError: options.onBrokerFault }),
     ({ port }) => `127.0.0.1:${port}`,
   );
   const store = timed(

@@ -3,6 +3,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "#lib/embedded/free-port.ts";
 import { createKafka } from "#lib/kafka/client.ts";
 
 /** How to start Apache Kafka; see {@link startApacheKafka}. */
@@ -48,7 +49,6 @@ export async function startApacheKafka(options: ApacheKafkaOptions): Promise<Apa
   const port = options.port === undefined || options.port === 0 ? freePort() : options.port;
   const propertiesFile = join(dataDir, "server.properties");
   await Bun.write(propertiesFile, serverProperties(port, freePort(), dataDir, options.partitions));
-  await format(options.libsDir, propertiesFile);
 
   let broker: BrokerProcess | undefined;
   const brokers = [`127.0.0.1:${port}`];
@@ -73,7 +73,16 @@ export async function startApacheKafka(options: ApacheKafkaOptions): Promise<Apa
     clearTimeout(timer);
   }
 
-  await start();
+  const removeData = async () => {
+    if (ownsDataDir) await rm(dataDir, { recursive: true, force: true });
+  };
+  try {
+    await format(options.libsDir, propertiesFile);
+    await start();
+  } catch (error) {
+    await removeData();
+    throw error;
+  }
   return {
     brokers,
     kill: () => end("SIGKILL"),
@@ -83,7 +92,7 @@ export async function startApacheKafka(options: ApacheKafkaOptions): Promise<Apa
     },
     async stop() {
       await end("SIGTERM");
-      if (ownsDataDir) await rm(dataDir, { recursive: true, force: true });
+      await removeData();
     },
   };
 }
@@ -211,14 +220,6 @@ function serverProperties(
   })
     .map(([name, value]) => `${name}=${value}\n`)
     .join("");
-}
-
-/** A port nobody listens on now. Another process may take it before Kafka does; then Kafka says so. */
-function freePort(): number {
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = server;
-  server.stop(true);
-  return port;
 }
 
 if (import.meta.main) {

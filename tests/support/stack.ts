@@ -73,26 +73,31 @@ async function start(): Promise<Stack> {
     tracesMax: 20_000,
     tracesBytesMax: 128 * 1024 ** 2,
   });
-  const { port, answer } = awaitHost();
+  const { port, answer, giveUp } = awaitHost();
   // The shell ends at once and leaves the host to itself.
-  Bun.spawn(
+  const shell = Bun.spawn(
     ["/bin/sh", "-c", '"$@" &', "sh", process.execPath, join(import.meta.dir, "stack-host.ts")],
     {
       cwd: join(import.meta.dir, "../.."),
       env: { ...process.env, TEST_OTLP_URL: traces.otlpUrl, TEST_RUN_PORT: String(port) },
       stdin: "ignore",
-      stdout: "ignore",
+      stdout: "pipe",
       stderr: "inherit",
     },
   );
+  // The host writes nothing there, and holds it open: its end is seen though it never connected.
+  void shell.stdout.text().then(giveUp);
   const addresses = JSON.parse((await answer) || '{"error":"it ended without a word"}') as
     StackAddresses | { error: string };
   if ("error" in addresses) throw new Error(`the stack did not start: ${addresses.error}`);
   return { ...addresses, traces, sql: new SQL(addresses.postgresUrl, { max: 4 }) };
 }
 
+/** What it said before its end may still be on its way. */
+const LAST_WORDS_MS = 500;
+
 /** Listens for the host. The connection stays open until this process ends. */
-function awaitHost(): { port: number; answer: Promise<string> } {
+function awaitHost(): { port: number; answer: Promise<string>; giveUp: () => void } {
   const { promise: answer, resolve } = Promise.withResolvers<string>();
   let text = "";
   const { port } = Bun.listen({
@@ -106,5 +111,5 @@ function awaitHost(): { port: number; answer: Promise<string> } {
       close: () => resolve(""),
     },
   });
-  return { port, answer };
+  return { port, answer, giveUp: () => void setTimeout(resolve, LAST_WORDS_MS, "") };
 }

@@ -102,7 +102,14 @@ export function only(spans: TestSpan[], service: string, name: string): TestSpan
  * there, and no span waits for its parent but the first, whose parent is the test's own.
  */
 export function isWhole(spans: TestSpan[]): boolean {
-  const last = ["gateway POST /orders", "worker process order.created", "email POST /send"];
+  const last = [
+    "gateway POST /orders",
+    "orders POST /orders",
+    "inventory POST /stock/:itemId/reserve",
+    "orders PATCH /orders/:id/status",
+    "worker process order.created",
+    "email POST /send",
+  ];
   const names = new Set(spans.map(({ service, name }) => `${service} ${name}`));
   return last.every((name) => names.has(name)) && topmost(spans).length === 1;
 }

@@ -1,5 +1,6 @@
 // What an API of the protocol is to this broker: a key, a range of versions and a handler.
 import type { GroupCoordinator } from "./groups.ts";
+import { limits } from "./limits.ts";
 import type { Reader } from "./reader.ts";
 import type { TopicStore } from "./topics.ts";
 import { Writer } from "./writer.ts";
@@ -53,8 +54,8 @@ export interface Api {
 
 /**
  * Starts the response to a request.
- * @param capacityBytes expected size; it may grow
+ * @param capacityBytes expected size; it may grow up to a bound, where the request is then given up
  */
 export function responseTo(request: KafkaRequest, capacityBytes?: number): Writer {
-  return new Writer(capacityBytes).int32(request.correlationId);
+  return new Writer(capacityBytes, limits.responseBytesMax).int32(request.correlationId);
 }

@@ -110,6 +110,42 @@ describe("Metadata", () => {
     expect(all && readTopics(all)).toEqual([[ErrorCode.NONE, "events"]]);
     expect(none && readTopics(none)).toEqual([]);
   });
+
+  test("tells of a topic once, however often its name is asked for", async () => {
+    state.topics.create("wide", 9_000);
+    const often = Array<string>(limits.arrayItemsMax).fill("wide");
+    const response = await send(
+      buildRequest(3, 4, askMetadata([...often, "events"].slice(1), false)),
+    );
+    expect(response && readTopics(response)).toEqual([
+      [ErrorCode.NONE, "wide"],
+      [ErrorCode.NONE, "events"],
+    ]);
+  });
+});
+
+describe("a small request for a large response", () => {
+  test("DescribeGroups tells of a group once, however often its id is asked for", async () => {
+    const often = Array<string>(limits.arrayItemsMax).fill("readers");
+    const response = await send(
+      buildRequest(15, 0, (out) => out.array(often, (out, groupId) => out.string(groupId))),
+    );
+    response?.int32(); // correlation id
+    expect(response?.int32()).toBe(1);
+  });
+
+  test("is given up at a bound, as a request that cannot be answered", async () => {
+    await send(buildRequest(8, 5, commitBody("events", "x".repeat(4_096))));
+    const often = Array<number>(limits.arrayItemsMax).fill(0);
+    const askOffsets: BodyWriter = (out) => {
+      out.string("readers").array(["events"], (out, topic) => {
+        out.string(topic).array(often, (out, partition) => out.int32(partition));
+      });
+    };
+    const asked = send(buildRequest(9, 4, askOffsets));
+    await expect(asked).rejects.toThrow(MalformedRequestError);
+    await expect(asked).rejects.toThrow(`more than ${limits.responseBytesMax} bytes`);
+  });
 });
 
 describe("Produce", () => {

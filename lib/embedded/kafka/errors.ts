@@ -52,7 +52,7 @@ export class RefusedError extends Error {
   }
 }
 
-/** The bytes are no request this broker can read: there is nothing to answer, the connection ends. */
+/** No request that this broker can read, or answer within its bounds: the connection ends. */
 export class MalformedRequestError extends Error {
   override readonly name = "MalformedRequestError";
 }

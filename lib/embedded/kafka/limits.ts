@@ -8,6 +8,8 @@ export const limits = {
   connectionIdleMs: 600_000,
   /** One request frame, and with it what a connection may have waiting unread in memory. */
   requestBytesMax: 16 * 1024 * 1024,
+  /** One response: more than a full group's leader is told, which is the most that has a reason. */
+  responseBytesMax: 64 * 1024 * 1024,
   /** Items of one array in a request. */
   arrayItemsMax: 100_000,
   /** One record batch: the default of Kafka's `message.max.bytes`. */

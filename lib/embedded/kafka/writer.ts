@@ -1,5 +1,7 @@
 // Writes one frame (length, then the protocol's primitive types) into a buffer that grows.
 
+import { MalformedRequestError } from "./errors.ts";
+
 const LENGTH_BYTES = 4;
 
 /**
@@ -9,10 +11,15 @@ const LENGTH_BYTES = 4;
 export class Writer {
   #buffer: Buffer;
   #position = LENGTH_BYTES;
+  readonly #bytesMax: number;
 
-  /** @param capacityBytes expected size; it grows where that was too small */
-  constructor(capacityBytes = 256) {
+  /**
+   * @param capacityBytes expected size; it grows where that was too small
+   * @param bytesMax past it every method throws MalformedRequestError: the request asks for too much
+   */
+  constructor(capacityBytes = 256, bytesMax = Number.POSITIVE_INFINITY) {
     this.#buffer = Buffer.allocUnsafe(LENGTH_BYTES + capacityBytes);
+    this.#bytesMax = bytesMax;
   }
 
   int8(value: number): this {
@@ -116,6 +123,9 @@ export class Writer {
   #reserve(bytes: number): void {
     const needed = this.#position + bytes;
     if (needed <= this.#buffer.length) return;
+    if (needed > this.#bytesMax) {
+      throw new MalformedRequestError(`its response would have more than ${this.#bytesMax} bytes`);
+    }
     const grown = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2));
     grown.set(this.#buffer.subarray(0, this.#position));
     this.#buffer = grown;

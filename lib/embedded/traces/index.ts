@@ -48,6 +48,8 @@ export interface TraceStore {
 
 /** Metrics and logs are there for tests to look at: the latest few exports of five services do. */
 const EXPORTS_MAX = 100;
+/** As encoded. */
+const EXPORTS_BYTES_MAX = 16 * 1024 ** 2;
 
 /**
  * Starts the trace store.
@@ -61,13 +63,13 @@ export async function startTraceStore(options: TraceStoreOptions = {}): Promise<
     spansPerTraceMax: options.spansPerTraceMax ?? 5_000,
     bytesMax: options.tracesBytesMax ?? 16 * 1024 ** 2,
   });
-  const metrics: Record<string, unknown>[] = [];
-  const logs: Record<string, unknown>[] = [];
+  const metrics = new LatestExports();
+  const logs = new LatestExports();
   const receive = createOtlpReceiver(
     {
       addTraces: ({ resourceSpans }, encodedBytes) => ring.add(resourceSpans, encodedBytes),
-      addMetrics: (request) => keepLatest(metrics, request),
-      addLogs: (request) => keepLatest(logs, request),
+      addMetrics: (request, encodedBytes) => metrics.add(request, encodedBytes),
+      addLogs: (request, encodedBytes) => logs.add(request, encodedBytes),
     },
     bodyBytesMax,
   );
@@ -86,8 +88,8 @@ export async function startTraceStore(options: TraceStoreOptions = {}): Promise<
     queryUrl: urlOf(host, query.port),
     traces: () => ring.all(),
     trace: (traceId) => ring.get(traceId),
-    metrics: () => metrics,
-    logs: () => logs,
+    metrics: () => metrics.requests,
+    logs: () => logs.requests,
     stats: () => ring.stats(),
     stop: async () => {
       await Promise.all([otlp.stop(true), query.stop(true)]);
@@ -126,9 +128,22 @@ function answerQuery(ring: TraceRing, request: Request): Response {
   return found ?? new Response("there is nothing here\n", { status: 404 });
 }
 
-function keepLatest(exports: Record<string, unknown>[], request: Record<string, unknown>): void {
-  exports.push(request);
-  if (exports.length > EXPORTS_MAX) exports.shift();
+/** The latest exports of a signal, as many as the bounds allow. */
+class LatestExports {
+  /** Oldest first. */
+  readonly requests: Record<string, unknown>[] = [];
+  readonly #sizes: number[] = [];
+  #bytes = 0;
+
+  add(request: Record<string, unknown>, encodedBytes: number): void {
+    this.requests.push(request);
+    this.#sizes.push(encodedBytes);
+    this.#bytes += encodedBytes;
+    while (this.requests.length > EXPORTS_MAX || this.#bytes > EXPORTS_BYTES_MAX) {
+      this.requests.shift();
+      this.#bytes -= this.#sizes.shift() ?? 0;
+    }
+  }
 }
 
 function urlOf(host: string, port: number): string {

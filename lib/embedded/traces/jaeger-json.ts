@@ -30,7 +30,6 @@ export interface JaegerTrace {
 export interface JaegerSpan {
   readonly traceID: string;
   readonly spanID: string;
-  /** 1 where the span was sampled; left out otherwise. */
   readonly operationName: string;
   /** The parent comes first; a link to the parent turns that reference into FOLLOWS_FROM. */
   readonly references: readonly JaegerReference[];

@@ -20,6 +20,9 @@ export interface TraceSource {
 /**
  * Answers GET /api/services, /api/services/{service}/operations, /api/operations, /api/traces,
  * /api/traces/{id} and /api/v3/traces/{id} in the shapes of Jaeger 2.
+ *
+ * More than Jaeger's: a search without `service`, which goes over all of them, as our page of all
+ * traces needs. Jaeger answers it 400.
  * @returns undefined for any other path
  * @see https://www.jaegertracing.io/docs/2.0/apis/
  */

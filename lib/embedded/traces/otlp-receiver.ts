@@ -9,8 +9,8 @@ import type { AddResult } from "./trace-ring.ts";
 export interface OtlpSink {
   /** @param encodedBytes size of the request's body, uncompressed */
   addTraces(request: OtlpTrace, encodedBytes: number): AddResult;
-  addMetrics(request: Record<string, unknown>): void;
-  addLogs(request: Record<string, unknown>): void;
+  addMetrics(request: Record<string, unknown>, encodedBytes: number): void;
+  addLogs(request: Record<string, unknown>, encodedBytes: number): void;
 }
 
 /**
@@ -71,12 +71,12 @@ const SIGNALS: Readonly<Record<string, Signal>> = {
   "/v1/metrics": {
     request: "ExportMetricsServiceRequest",
     response: "ExportMetricsServiceResponse",
-    accept: (sink, message) => void sink.addMetrics(message),
+    accept: (sink, message, encodedBytes) => void sink.addMetrics(message, encodedBytes),
   },
   "/v1/logs": {
     request: "ExportLogsServiceRequest",
     response: "ExportLogsServiceResponse",
-    accept: (sink, message) => void sink.addLogs(message),
+    accept: (sink, message, encodedBytes) => void sink.addLogs(message, encodedBytes),
   },
 };
 

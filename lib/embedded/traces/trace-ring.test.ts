@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { heapStats } from "bun:jsc";
 import type { OtlpSpan, ResourceSpans } from "./otlp.ts";
 import { TraceRing } from "./trace-ring.ts";
 
@@ -99,4 +100,83 @@ describe("the ring of traces", () => {
     ring.add(request("a", span(1, 1, { name: "y" })), 10);
     expect(ring.get(traceId(1))?.spanCount).toBe(2);
   });
+
+  test("rejects the fifth span of one id, so that telling repeats from others stays cheap", () => {
+    const ring = new TraceRing({ ...LIMITS, spansPerTraceMax: 100_000 });
+    const same = Array.from({ length: 20_000 }, (_, n) => span(1, 1, { name: `${n}` }));
+    const startMs = performance.now();
+    expect(ring.add(request("a", ...same), 10)).toEqual({
+      rejectedSpans: 19_996,
+      errorMessage: "19996 × span of an id that 4 spans of the trace already have",
+    });
+    // Each compared with each, these would be 200 million comparisons.
+    expect(performance.now() - startMs).toBeLessThan(2_000);
+    expect(ring.add(request("a", span(1, 1, { name: "3" })), 10).rejectedSpans).toBe(0);
+    expect(ring.stats().spans).toBe(4);
+  });
+
+  describe("the memory bound", () => {
+    const LARGE = 400 * 1024;
+    const SPANS = 500;
+
+    /** One request: a large resource, or scope, above many small spans, each of a trace of its own. */
+    function largePlace(where: "resource" | "scope", round = 0): ResourceSpans[] {
+      const large = [{ key: "large", value: { stringValue: `${round}`.padEnd(LARGE, "x") } }];
+      const spans = Array.from({ length: SPANS }, (_, n) => span(1 + n + round * SPANS, 1));
+      return where === "resource"
+        ? [{ resource: { attributes: large }, scopeSpans: [{ spans }] }]
+        : [{ scopeSpans: [{ scope: { name: "s", attributes: large }, spans }] }];
+    }
+
+    test.each(["resource", "scope"] as const)(
+      "holds for a large %s: no trace keeps a copy of it, and each is charged with it",
+      (where) => {
+        const bytesMax = 4 * 1024 ** 2;
+        const ring = new TraceRing({ tracesMax: 2_000, spansPerTraceMax: 10, bytesMax });
+        const before = heapBytes();
+        ring.add(largePlace(where), LARGE);
+        const { traces, bytes } = ring.stats();
+        expect(bytes).toBeLessThanOrEqual(bytesMax);
+        expect(traces).toBeLessThanOrEqual(bytesMax / LARGE + 1);
+        expect(heapBytes() - before).toBeLessThan(4 * bytesMax);
+      },
+    );
+
+    test("holds where one trace keeps what many others were charged for", () => {
+      const bytesMax = 4 * 1024 ** 2;
+      const ring = new TraceRing({ tracesMax: 2_000, spansPerTraceMax: 10, bytesMax });
+      const before = heapBytes();
+      for (let round = 0; round < 100; round++) {
+        // All but the last span are refused: what is left holds the resource nonetheless.
+        const spans = Array.from({ length: SPANS }, (_, n) => span(n === 0 ? round + 1 : 0, n + 1));
+        const attributes = [
+          { key: "large", value: { stringValue: `${round}`.padEnd(LARGE, "x") } },
+        ];
+        ring.add([{ resource: { attributes }, scopeSpans: [{ spans }] }], LARGE);
+      }
+      expect(ring.stats().bytes).toBeLessThanOrEqual(bytesMax);
+      expect(heapBytes() - before).toBeLessThan(4 * bytesMax);
+    });
+
+    test("holds while one request makes very many traces", () => {
+      const ring = new TraceRing(LIMITS);
+      let tracesMax = 0;
+      const spans = Array.from({ length: 1_000 }, (_, n) => ({
+        ...span(n + 1, 1),
+        get name() {
+          tracesMax = Math.max(tracesMax, ring.stats().traces);
+          return "x";
+        },
+      }));
+      ring.add(request("a", ...spans), 10);
+      expect(tracesMax).toBe(LIMITS.tracesMax);
+      expect(ring.stats()).toMatchObject({ traces: LIMITS.tracesMax, evictedTraces: 997 });
+    });
+  });
 });
+
+function heapBytes(): number {
+  Bun.gc(true);
+  const { heapSize, extraMemorySize } = heapStats();
+  return heapSize + extraMemorySize;
+}

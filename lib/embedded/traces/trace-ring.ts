@@ -15,6 +15,9 @@ export interface TraceRingLimits {
   readonly bytesMax: number;
 }
 
+/** Different spans of one id in one trace: two that share one are known of old clients, more are not. */
+const SPANS_PER_ID_MAX = 4;
+
 /** A trace as far as its spans have arrived. */
 export interface StoredTrace extends OtlpTrace {
   readonly traceId: string;
@@ -56,23 +59,30 @@ export class TraceRing {
 
   /**
    * Sorts the spans of one export request into their traces.
-   * @param encodedBytes size of the request, which its spans are charged with in equal parts
+   *
+   * A trace is charged with what it keeps: its spans, and whole each resource and scope that they
+   * stand under, as one span is enough to hold those. The request's bytes are split in proportion
+   * to all these as JSON.
+   * @param encodedBytes size of the request
    */
   add(resourceSpans: readonly ResourceSpans[], encodedBytes: number): AddResult {
     const reasons = new Map<string, number>();
-    const spanCount = countSpans(resourceSpans);
-    const bytesPerSpan = spanCount === 0 ? 0 : encodedBytes / spanCount;
-    for (const resource of resourceSpans) {
-      const resourceKey = JSON.stringify([resource.resource, resource.schemaUrl]);
-      for (const scope of resource.scopeSpans ?? []) {
-        const scopeKey = JSON.stringify([scope.scope, scope.schemaUrl]);
+    const bytesPerWeight = encodedBytes / weightOfAll(resourceSpans);
+    for (const [resource, resourceText] of withText(resourceSpans)) {
+      const resourceKey = digest(resourceText);
+      for (const [scope, scopeText] of withText(resource.scopeSpans)) {
+        const origin: Origin = {
+          resource,
+          resourceKey,
+          resourceBytes: resourceText.length * bytesPerWeight,
+          scope,
+          scopeKey: digest(scopeText),
+          scopeBytes: scopeText.length * bytesPerWeight,
+        };
         for (const span of scope.spans ?? []) {
-          const refusal = this.#addSpan(
-            span,
-            { resource, resourceKey, scope, scopeKey },
-            bytesPerSpan,
-          );
+          const refusal = this.#addSpan(span, origin, weightOf(span) * bytesPerWeight);
           if (refusal) reasons.set(refusal, (reasons.get(refusal) ?? 0) + 1);
+          else this.#evictOldest(span.traceId);
         }
       }
     }
@@ -110,21 +120,24 @@ export class TraceRing {
     }
     const trace = this.#traces.get(span.traceId) ?? new MutableTrace(span.traceId);
     if (trace.has(span)) return undefined;
+    if (trace.countOf(span.spanId) >= SPANS_PER_ID_MAX) {
+      return `span of an id that ${SPANS_PER_ID_MAX} spans of the trace already have`;
+    }
     if (trace.spanCount >= this.#limits.spansPerTraceMax) {
       return `span of a trace that already has ${this.#limits.spansPerTraceMax} spans`;
     }
     this.#traces.set(span.traceId, trace);
-    trace.add(span, origin, bytes);
     this.#spans += 1;
-    this.#bytes += bytes;
+    this.#bytes += trace.add(span, origin, bytes);
     return undefined;
   }
 
-  #evictOldest(): void {
+  /** @param growing a trace that the request under way still adds to: its turn comes with the request's end */
+  #evictOldest(growing?: string): void {
     for (const [traceId, trace] of this.#traces) {
       const full =
         this.#traces.size > this.#limits.tracesMax || this.#bytes > this.#limits.bytesMax;
-      if (!full) return;
+      if (!full || traceId === growing) return;
       this.#traces.delete(traceId);
       this.#spans -= trace.spanCount;
       this.#bytes -= trace.bytes;
@@ -133,12 +146,15 @@ export class TraceRing {
   }
 }
 
-/** Where in an export request a span stood. The keys tell resources and scopes apart. */
+/** Where in an export request a span stood, and what that takes. */
 interface Origin {
   readonly resource: ResourceSpans;
-  readonly resourceKey: string;
   readonly scope: ScopeSpans;
+  /** They tell resources and scopes apart: digests, as every trace keeps its own. */
+  readonly resourceKey: string;
   readonly scopeKey: string;
+  readonly resourceBytes: number;
+  readonly scopeBytes: number;
 }
 
 class MutableTrace implements StoredTrace {
@@ -162,22 +178,34 @@ class MutableTrace implements StoredTrace {
     return known.some((other) => Bun.deepEquals(other, span));
   }
 
-  add(span: OtlpSpan, origin: Origin, bytes: number): void {
+  countOf(spanId: string): number {
+    return this.#spans.get(spanId)?.length ?? 0;
+  }
+
+  /**
+   * @param bytes of the span itself
+   * @returns the bytes that the trace takes more than before
+   */
+  add(span: OtlpSpan, origin: Origin, bytes: number): number {
+    const bytesBefore = this.bytes;
     this.#listFor(origin).push(span);
     this.#spans.set(span.spanId, [...(this.#spans.get(span.spanId) ?? []), span]);
     this.startTimeUs = Math.min(this.startTimeUs, microsOf(span.startTimeUnixNano));
     this.endTimeUs = Math.max(this.endTimeUs, microsOf(span.endTimeUnixNano));
     this.spanCount += 1;
     this.bytes += bytes;
+    return this.bytes - bytesBefore;
   }
 
   /** Many small batches come from one service: their spans go under one resource and scope. */
-  #listFor({ resource, resourceKey, scope, scopeKey }: Origin): OtlpSpan[] {
+  #listFor(origin: Origin): OtlpSpan[] {
+    const { resource, resourceKey, scope, scopeKey } = origin;
     const key = `${resourceKey} ${scopeKey}`;
     const known = this.#spansOfScope.get(key);
     if (known) return known;
     const spans: OtlpSpan[] = [];
     this.#spansOfScope.set(key, spans);
+    this.bytes += origin.scopeBytes;
     const scopes = this.#scopes.get(resourceKey);
     if (scopes) {
       scopes.push({ ...scope, spans });
@@ -185,17 +213,39 @@ class MutableTrace implements StoredTrace {
       const scopeSpans = [{ ...scope, spans }];
       this.#scopes.set(resourceKey, scopeSpans);
       this.resourceSpans.push({ ...resource, scopeSpans });
+      this.bytes += origin.resourceBytes;
     }
     return spans;
   }
 }
 
-function countSpans(resourceSpans: readonly ResourceSpans[]): number {
-  let count = 0;
-  for (const { scopeSpans = [] } of resourceSpans) {
-    for (const { spans = [] } of scopeSpans) count += spans.length;
+/** Resources or scopes, each with the JSON of what it says about itself. */
+function* withText<T extends ResourceSpans | ScopeSpans>(
+  places: readonly T[] = [],
+): Generator<[T, string]> {
+  for (const place of places) {
+    yield [place, JSON.stringify({ ...place, scopeSpans: undefined, spans: undefined })];
   }
-  return count;
+}
+
+function weightOfAll(resourceSpans: readonly ResourceSpans[]): number {
+  let weight = 0;
+  for (const [resource, resourceText] of withText(resourceSpans)) {
+    weight += resourceText.length;
+    for (const [scope, scopeText] of withText(resource.scopeSpans)) {
+      weight += scopeText.length;
+      for (const span of scope.spans ?? []) weight += weightOf(span);
+    }
+  }
+  return weight;
+}
+
+function weightOf(span: OtlpSpan): number {
+  return JSON.stringify(span).length;
+}
+
+function digest(text: string): string {
+  return Bun.SHA256.hash(text, "base64");
 }
 
 function isValidId(id: string | undefined, digits: number): boolean {

@@ -9,7 +9,8 @@ export const describeGroupsApi: Api = {
   versionMax: 2,
   handle(request, state) {
     const { version, body } = request;
-    const groupIds = body.array((reader) => reader.string());
+    // Each once: an id is short, its members are many.
+    const groupIds = [...new Set(body.array((reader) => reader.string()))];
 
     const response = responseTo(request);
     if (version >= 1) response.int32(0); // throttle time

@@ -16,7 +16,9 @@ export const metadataApi: Api = {
   versionMax: 6,
   handle(request, state) {
     const { version, body } = request;
-    const names = body.nullableArray((reader) => reader.string());
+    const listed = body.nullableArray((reader) => reader.string());
+    // Each once, as with Kafka: a name is short, its partitions are many.
+    const names = listed && [...new Set(listed)];
     const mayCreate = version >= 4 ? body.boolean() : true;
     // "All topics" is null; version 0 had no null and used the empty list.
     const wantsAll = names === null || (version === 0 && names.length === 0);
