@@ -1,16 +1,20 @@
-// The benchmarks: bun run bench overhead | flow, and profile to read what they recorded. What they measure is told in docs/benchmarks.md.
+// The benchmarks: bun run bench overhead | flow | hanging, and profile to read what they recorded. What
+// they measure is told in docs/benchmarks.md.
 import { benchFlow } from "./flow.ts";
+import { benchHanging } from "./hanging.ts";
 import { benchOverhead } from "./overhead.ts";
 import { showProfiles } from "./profile.ts";
 
 const USAGE = `usage: bun run bench overhead [--rounds N] [--seconds N] [--only ID,ID] [--profile FOLDER]
        bun run bench flow [--rounds N] [--seconds N] [--warm-up SECONDS] [--large] [--profile FOLDER]
+       bun run bench hanging [--rounds N] [--seconds N]
        bun run bench profile FILE.cpuprofile…`;
 
 const [name, ...rest] = process.argv.slice(2);
 try {
   if (name === "overhead") await benchOverhead(rest);
   else if (name === "flow") await benchFlow(rest);
+  else if (name === "hanging") await benchHanging(rest);
   else if (name === "profile") await showProfiles(rest);
   else {
     console.error(USAGE);
