@@ -39,7 +39,7 @@ const KNOWN_METHODS = new Set(
   (
     process.env["OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"] ||
     "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,TRACE,QUERY"
-  ).split(","),
+  ).split(/\s*,\s*/),
 );
 
 /** A name or an IPv4 address, or an IPv6 address in brackets; then the port, if it is not the scheme's own. */
@@ -55,7 +55,7 @@ interface ServerRequest {
 
 const SERVER_REQUEST = Symbol("orderflow.http.server.request");
 
-// On the span and not in the context beside it, because a context is copied for each value set in it.
+// On the span and not in the context beside it: one look finds both, and they end together.
 interface ServerSpan extends Span {
   [SERVER_REQUEST]?: ServerRequest;
 }
