@@ -2,7 +2,7 @@
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { unlessAborted } from "#lib/embedded/unless-aborted.ts";
+import { unlessAborted } from "#lib/waiting/waiting.ts";
 import { parseOptions, USAGE, type ChaosOptions } from "./chaos/options.ts";
 import { renderTable } from "./chaos/report.ts";
 import { runChaos } from "./chaos/run.ts";

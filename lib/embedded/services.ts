@@ -1,6 +1,6 @@
 /** The five services as five processes, for the demo and the tests; they do not outlive their starter. */
 import { spawnService, type ServiceProcess } from "./service-process.ts";
-import { unlessAborted } from "./unless-aborted.ts";
+import { unlessAborted } from "#lib/waiting/waiting.ts";
 
 /** In the order in which their addresses are needed. */
 export const SERVICE_NAMES = ["email", "inventory", "orders", "worker", "gateway"] as const;

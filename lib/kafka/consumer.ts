@@ -26,9 +26,9 @@ import {
   type RecordHandlingOptions,
   type RecordInHand,
 } from "./record-handling.ts";
-import { Slots } from "./slots.ts";
+import { Slots } from "#lib/waiting/slots.ts";
 import { allowRecordsOf, ensureTopics, MESSAGE_BYTES_MAX } from "./topics.ts";
-import { settledWithin, sleep } from "./waiting.ts";
+import { settledWithin, sleep } from "#lib/waiting/waiting.ts";
 
 /** How to consume; see {@link startConsumer}. */
 export interface ConsumerOptions {

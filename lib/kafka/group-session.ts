@@ -8,7 +8,7 @@ import {
   type Kafka,
   type PartitionAssigner,
 } from "kafkajs";
-import { settledWithin } from "./waiting.ts";
+import { settledWithin } from "#lib/waiting/waiting.ts";
 
 /** See {@link startGroupSession}. */
 export interface GroupSessionOptions {

@@ -1,7 +1,7 @@
 // Outage: the time during which something the handlers need is down, seen by all records alike.
 import { logger } from "#lib/telemetry/logger.ts";
 import { describeError } from "./dead-letter-headers.ts";
-import { settledWithin, sleep, unlessAborted } from "./waiting.ts";
+import { settledWithin, sleep, unlessAborted } from "#lib/waiting/waiting.ts";
 
 /** See {@link Outage}. */
 export interface OutageOptions {

@@ -9,7 +9,7 @@ import {
   type Outcome,
   type RecordHandlingOptions,
 } from "./record-handling.ts";
-import { Slots } from "./slots.ts";
+import { Slots } from "#lib/waiting/slots.ts";
 
 class UnavailableError extends Error {
   readonly retryable = true;

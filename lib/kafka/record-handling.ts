@@ -7,8 +7,8 @@ import { backoffMs, type Backoff } from "./backoff.ts";
 import { describeError } from "./dead-letter-headers.ts";
 import { AbandonedError, isRetryable } from "./errors.ts";
 import type { Outage } from "./outage.ts";
-import type { Slots } from "./slots.ts";
-import { sleep } from "./waiting.ts";
+import type { Slots } from "#lib/waiting/slots.ts";
+import { sleep } from "#lib/waiting/waiting.ts";
 
 /** What a handler may use while it works on a record. */
 export interface HandlingContext {

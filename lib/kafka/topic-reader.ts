@@ -1,6 +1,6 @@
 // Topic reader: reads a topic once, from given offsets to its present end, and is done.
 import type { Kafka, KafkaMessage } from "kafkajs";
-import { settledWithin } from "./waiting.ts";
+import { settledWithin } from "#lib/waiting/waiting.ts";
 
 /** A part of one partition: from one offset up to, not including, another. */
 export interface OffsetRange {

@@ -1,6 +1,6 @@
 /** Calls from one service to another: JSON, a time limit, and errors that know their consequence. */
 import type { Attributes } from "@opentelemetry/api";
-import { Slots } from "#lib/kafka/slots.ts";
+import { Slots } from "#lib/waiting/slots.ts";
 import { callerLocation } from "#lib/telemetry/code-location.ts";
 import {
   tracedFetch,

@@ -1,7 +1,8 @@
 /** Kafka as a victim: Apache Kafka is killed; the embedded broker, which keeps all in memory, only frozen. */
 import { startApacheKafka } from "../../tests/support/apache-kafka.ts";
 import { createChild } from "./child.ts";
-import { freePort, isListening } from "./ports.ts";
+import { freePort } from "#lib/embedded/free-port.ts";
+import { isListening } from "./ports.ts";
 import { until } from "./until.ts";
 
 export interface ChaosKafka {

@@ -1,6 +1,4 @@
-/** TCP ports on the loopback interface. */
-export { freePort } from "#lib/embedded/free-port.ts";
-
+/** Whether anybody listens on a TCP port of the loopback interface. */
 export async function isListening(port: number): Promise<boolean> {
   try {
     const socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } });

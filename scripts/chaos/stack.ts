@@ -1,10 +1,11 @@
 /** Everything a chaos run needs, each part a process that can be killed and started again on its port. */
 import { join } from "node:path";
-import { unlessAborted } from "#lib/embedded/unless-aborted.ts";
+import { unlessAborted } from "#lib/waiting/waiting.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
 import { createChild, type Child } from "./child.ts";
 import { startChaosKafka } from "./kafka.ts";
-import { freePort, isListening } from "./ports.ts";
+import { freePort } from "#lib/embedded/free-port.ts";
+import { isListening } from "./ports.ts";
 import { startKillablePostgres } from "./postgres.ts";
 import { until } from "./until.ts";
 

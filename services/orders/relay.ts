@@ -10,7 +10,7 @@ import { context, ROOT_CONTEXT } from "@opentelemetry/api";
 import { SQL } from "bun";
 import { Partitioners, type Kafka, type Producer } from "kafkajs";
 import { ensureTopics } from "#lib/kafka/topics.ts";
-import { sleep } from "#lib/kafka/waiting.ts";
+import { sleep } from "#lib/waiting/waiting.ts";
 import { ORDER_CREATED_TOPIC, ORDER_TOPIC_PARTITIONS } from "#lib/orders/order-created.ts";
 import type { Database } from "#lib/service/database.ts";
 import { withTimeout } from "#lib/service/timeout.ts";

@@ -13,18 +13,27 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Waits for a promise, but no longer than until the signal aborts.
+ * Waits for work, but no longer than until the signal aborts. The work itself goes on then, unheard.
  *
- * @throws the signal's reason, as soon as it aborts; what the promise rejects with
+ * @param signal without one it is waited for in any case
+ * @throws the signal's reason, as soon as it aborts; what the work rejects with
  */
-export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) return Promise.reject(signal.reason);
+export async function unlessAborted<T>(
+  work: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  if (!signal) return await work;
   const aborted = Promise.withResolvers<never>();
   const abort = () => aborted.reject(signal.reason);
   signal.addEventListener("abort", abort, { once: true });
-  return Promise.race([promise, aborted.promise]).finally(() =>
-    signal.removeEventListener("abort", abort),
-  );
+  try {
+    signal.throwIfAborted();
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+    // Nobody waits for it any more, however it ends.
+    work.catch(() => {});
+  }
 }
 
 /**
