@@ -96,7 +96,7 @@ export function secret(env: Env, name: string): string | undefined {
   const file = env[`${name}_FILE`];
   if (!file) return text || undefined;
   if (text) throw new ConfigError(`${name} and ${name}_FILE are both set: only one may be`);
-  return readSecretFile(file, `${name}_FILE`);
+  return readSmallFile(file, `${name}_FILE`);
 }
 
 /** PostgreSQL's address and what stands before it, as `openDatabase` wants them. */
@@ -156,8 +156,13 @@ function required(env: Env, name: string): string {
   return text;
 }
 
-function readSecretFile(path: string, name: string): string {
-  const bytes = Buffer.alloc(SECRET_BYTES_MAX + 1);
+/**
+ * What a file holds, without the white space around it.
+ * @param name the variable that named the file, for the error
+ * @throws ConfigError where the file cannot be read, is empty or too large; says neither path nor content
+ */
+export function readSmallFile(path: string, name: string, bytesMax = SECRET_BYTES_MAX): string {
+  const bytes = Buffer.alloc(bytesMax + 1);
   let length = 0;
   try {
     const file = openSync(path, "r");
@@ -173,7 +178,9 @@ function readSecretFile(path: string, name: string): string {
     const { code = "unknown error" } = error as NodeJS.ErrnoException;
     throw new ConfigError(`${name} names a file that cannot be read (${code})`);
   }
-  if (length > SECRET_BYTES_MAX) throw new ConfigError(`${name} names a file of over 64 KiB`);
+  if (length > bytesMax) {
+    throw new ConfigError(`${name} names a file of over ${bytesMax / 1024} KiB`);
+  }
   const text = bytes.toString("utf8", 0, length).trim();
   if (!text) throw new ConfigError(`${name} names a file that is empty`);
   return text;

@@ -20,7 +20,7 @@ service.onStop("outbox bell", () => bell.stop());
 const relay = startRelay({
   database,
   bell,
-  kafka: createKafka({ brokers: config.kafkaBrokers, clientId: "orders" }),
+  kafka: createKafka({ connection: config.kafka, clientId: "orders" }),
   pollIntervalMs: config.relayPollIntervalMs,
   batchRowsMax: config.relayBatchRowsMax,
 });

@@ -123,7 +123,7 @@ function spawnBroker(libsDir: string, propertiesFile: string): BrokerProcess {
 
 async function waitUntilAnswering(brokers: string[], broker: BrokerProcess): Promise<void> {
   const deadlineMs = performance.now() + STARTED_WITHIN_MS;
-  const kafka = createKafka({ brokers, clientId: "apache-kafka-starter" });
+  const kafka = createKafka({ connection: { brokers }, clientId: "apache-kafka-starter" });
   for (;;) {
     if (await isListening(brokers)) {
       const admin = kafka.admin();
