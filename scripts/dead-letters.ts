@@ -1,6 +1,7 @@
 // Dead letters on the command line: `bun run dead-letters list` and `bun run dead-letters replay`.
 import { parseArgs } from "node:util";
 import { createKafka } from "#lib/kafka/client.ts";
+import { loadKafkaConfig } from "#lib/kafka/config.ts";
 import { describeError } from "#lib/kafka/dead-letter-headers.ts";
 import {
   listDeadLetters,
@@ -13,7 +14,8 @@ const USAGE = `Usage:
   bun run dead-letters list [--limit N] [--json]       the latest N (default 100), oldest first
   bun run dead-letters replay --all                    send back all that were not sent back yet
   bun run dead-letters replay --offset P:O …           send back some, by partition and offset
-Options: --topic NAME (default order.created.dlq). KAFKA_BROKERS=host:port,… says where Kafka is.`;
+Options: --topic NAME (default order.created.dlq). KAFKA_BROKERS=host:port,… says where Kafka is;
+KAFKA_SSL and KAFKA_SASL_MECHANISM, with what belongs to them, how to get in.`;
 const LIMIT_MAX = 10_000;
 
 /** A mistake of whoever typed the command. */
@@ -69,7 +71,10 @@ function parse(args: string[]) {
 }
 
 function connect() {
-  return createKafka({ brokers: brokers(), clientId: "orderflow-dead-letters" });
+  return createKafka({
+    connection: loadKafkaConfig(process.env),
+    clientId: "orderflow-dead-letters",
+  });
 }
 
 function print(letters: readonly DeadLetter[], asJson: boolean): void {
@@ -85,16 +90,6 @@ function print(letters: readonly DeadLetter[], asJson: boolean): void {
         `  after ${letter.attempts ?? "?"} attempts${letter.isReplayed ? "  (replayed)" : ""}\n    ${letter.error ?? "no reason given"}`,
     );
   }
-}
-
-function brokers(): string[] {
-  const list = (process.env["KAFKA_BROKERS"] ?? "").split(",").map((one) => one.trim());
-  if (!list.every((one) => /^[^\s:]+:\d+$|^\[[^\s\]]+\]:\d+$/.test(one))) {
-    throw new Error(
-      "KAFKA_BROKERS is missing or malformed: it has to be host:port, several with commas",
-    );
-  }
-  return list;
 }
 
 function limitOf(text: string): number {

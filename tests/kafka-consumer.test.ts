@@ -37,7 +37,7 @@ beforeAll(async () => {
   } else {
     brokers = given.split(",");
   }
-  producer = createKafka({ brokers, clientId: "test-producer" }).producer({
+  producer = createKafka({ connection: { brokers }, clientId: "test-producer" }).producer({
     allowAutoTopicCreation: false,
     // The key says the partition, so that tests choose where a record goes.
     createPartitioner:
@@ -72,7 +72,7 @@ function consume(
   changes: Partial<ConsumerOptions> = {},
 ): Consumer {
   const consumer = startConsumer({
-    kafka: createKafka({ brokers, clientId: "test-consumer" }),
+    kafka: createKafka({ connection: { brokers }, clientId: "test-consumer" }),
     ...names,
     partitions: 1,
     concurrency: 4,
@@ -88,7 +88,7 @@ function consume(
 }
 
 async function createTopics(names: Names, partitions = 1): Promise<void> {
-  await ensureTopics(createKafka({ brokers, clientId: "test" }), [
+  await ensureTopics(createKafka({ connection: { brokers }, clientId: "test" }), [
     { topic: names.topic, partitions },
     { topic: names.deadLetterTopic, partitions },
   ]);
@@ -120,7 +120,7 @@ async function eventually(what: string, holds: () => boolean | Promise<boolean>)
 }
 
 async function committedOffset(names: Names, partition = 0): Promise<string | undefined> {
-  const admin = createKafka({ brokers, clientId: "test" }).admin();
+  const admin = createKafka({ connection: { brokers }, clientId: "test" }).admin();
   await admin.connect();
   try {
     const [topic] = await admin.fetchOffsets({ groupId: names.groupId, topics: [names.topic] });
@@ -149,7 +149,7 @@ function produceAllTheTime(names: Names, partitions: number): { stop(): Promise<
 }
 
 async function partitionEnds(topic: string) {
-  const admin = createKafka({ brokers, clientId: "test" }).admin();
+  const admin = createKafka({ connection: { brokers }, clientId: "test" }).admin();
   await admin.connect();
   return admin.fetchTopicOffsets(topic).finally(() => admin.disconnect());
 }
@@ -163,7 +163,7 @@ async function offsetsOf(topic: string): Promise<string[]> {
 
 /** All records of a topic. */
 async function read(topic: string): Promise<KafkaMessage[]> {
-  const kafka = createKafka({ brokers, clientId: "test" });
+  const kafka = createKafka({ connection: { brokers }, clientId: "test" });
   const offsets = await partitionEnds(topic);
   const read: KafkaMessage[] = [];
   await readTopic({
@@ -262,7 +262,8 @@ describe("consumer", () => {
     const names = freshNames();
     const unused = await startKafkaBroker();
     await unused.stop();
-    const late = { brokers: unused.brokers.split(","), clientId: "test" };
+    const connection = { brokers: unused.brokers.split(",") };
+    const late = { connection, clientId: "test" };
     const handled = Promise.withResolvers<string>();
     const consumer = consume(names, ({ key }) => Promise.resolve(handled.resolve(String(key))), {
       kafka: createKafka(late),
@@ -621,7 +622,7 @@ describe("dead letters", () => {
   test("are listed, the latest ones, with their reason and origin", async () => {
     const names = freshNames();
     await makeDeadLetters(names, 5);
-    const kafka = createKafka({ brokers, clientId: "test" });
+    const kafka = createKafka({ connection: { brokers }, clientId: "test" });
     const letters = await listDeadLetters(kafka, names.deadLetterTopic, 3);
     expect(letters.map(({ offset }) => offset)).toEqual(["2", "3", "4"]);
     expect(letters.every(({ isReplayed }) => !isReplayed)).toBeTrue();
@@ -636,7 +637,7 @@ describe("dead letters", () => {
   test("are replayed once, as they were, picked ones and then the rest", async () => {
     const names = freshNames();
     await makeDeadLetters(names, 5);
-    const kafka = createKafka({ brokers, clientId: "test" });
+    const kafka = createKafka({ connection: { brokers }, clientId: "test" });
 
     const picked = await replayDeadLetters(kafka, names.deadLetterTopic, places(["3", "99"]));
     expect(picked.replayed).toEqual(places(["3"]));
@@ -673,7 +674,7 @@ describe("dead letters", () => {
     });
     await eventually("it is buried", async () => (await committedOffset(names)) === "1");
     await consumer.stop(STOP_WITHIN_MS);
-    const kafka = createKafka({ brokers, clientId: "test" });
+    const kafka = createKafka({ connection: { brokers }, clientId: "test" });
     const [letter] = await listDeadLetters(kafka, names.deadLetterTopic, 1);
     expect(letter).toMatchObject({
       error: "UnprocessableRecordError: now",
@@ -716,7 +717,7 @@ describe.skipIf(libsDir === undefined)("with Apache Kafka", () => {
     const kafka = await startApacheKafka({ libsDir: libsDir ?? "" });
     cleanUps.push(() => kafka.stop());
     const names = freshNames();
-    const client = createKafka({ brokers: kafka.brokers, clientId: "test" });
+    const client = createKafka({ connection: { brokers: kafka.brokers }, clientId: "test" });
     await ensureTopics(client, [{ topic: names.topic, partitions: 1 }]);
     const producer = client.producer({ allowAutoTopicCreation: false });
     cleanUps.push(() => producer.disconnect());
@@ -731,7 +732,7 @@ describe.skipIf(libsDir === undefined)("with Apache Kafka", () => {
         await Bun.sleep(5);
         handled.add(String(key));
       },
-      { kafka: createKafka({ brokers: kafka.brokers, clientId: "test-consumer" }) },
+      { kafka: createKafka({ connection: { brokers: kafka.brokers }, clientId: "test-consumer" }) },
     );
     await send(keysOf(0, 0, 300));
     await eventually("it works", () => handled.size > 50);
@@ -746,7 +747,7 @@ describe.skipIf(libsDir === undefined)("with Apache Kafka", () => {
   test("records that the broker packs anew, with any of its codecs, are handled", async () => {
     const { brokers, stop } = await startApacheKafka({ libsDir: libsDir ?? "" });
     cleanUps.push(stop);
-    const client = createKafka({ brokers, clientId: "test" });
+    const client = createKafka({ connection: { brokers }, clientId: "test" });
     const producer = client.producer({ allowAutoTopicCreation: false });
     cleanUps.push(() => producer.disconnect());
     await producer.connect();
@@ -758,7 +759,7 @@ describe.skipIf(libsDir === undefined)("with Apache Kafka", () => {
       await producer.send({ topic: names.topic, messages: values.map((value) => ({ value })) });
       const handled: string[] = [];
       consume(names, ({ value }) => Promise.resolve(void handled.push(String(value))), {
-        kafka: createKafka({ brokers, clientId: "test-consumer" }),
+        kafka: createKafka({ connection: { brokers }, clientId: "test-consumer" }),
       });
       await eventually(`all of ${codec} are handled`, () => handled.length === values.length);
       expect(handled.sort()).toEqual(values.sort());
@@ -769,7 +770,7 @@ describe.skipIf(libsDir === undefined)("with Apache Kafka", () => {
     const { brokers, stop } = await startApacheKafka({ libsDir: libsDir ?? "" });
     cleanUps.push(stop);
     const names = freshNames();
-    const client = createKafka({ brokers, clientId: "test" });
+    const client = createKafka({ connection: { brokers }, clientId: "test" });
     await ensureTopics(client, [
       { topic: names.topic, partitions: 1 },
       {
@@ -784,7 +785,7 @@ describe.skipIf(libsDir === undefined)("with Apache Kafka", () => {
     const value = Buffer.from(crypto.getRandomValues(new Uint8Array(50_000)));
     await producer.send({ topic: names.topic, messages: [{ key: "0-large", value }] });
     consume(names, () => Promise.reject(new UnprocessableRecordError("no JSON")), {
-      kafka: createKafka({ brokers, clientId: "test-consumer" }),
+      kafka: createKafka({ connection: { brokers }, clientId: "test-consumer" }),
     });
     const admin = client.admin();
     cleanUps.push(() => admin.disconnect());

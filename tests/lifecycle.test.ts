@@ -267,7 +267,10 @@ describe("a service that is told to stop", () => {
       });
       await worker.ready();
 
-      const kafka = createKafka({ brokers: [broker.brokers], clientId: "lifecycle-test" });
+      const kafka = createKafka({
+        connection: { brokers: [broker.brokers] },
+        clientId: "lifecycle-test",
+      });
       const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner });
       await producer.connect();
       cleanUps.push(() => producer.disconnect());

@@ -88,6 +88,12 @@ async function waiting(): Promise<string[]> {
   return rows.map(({ key }) => key);
 }
 
+/** Until when the one event is in somebody's hand. */
+async function heldUntil(): Promise<string> {
+  const [found] = await sql`SELECT due_at::text AS due FROM orders.outbox`;
+  return String(found.due);
+}
+
 const outboxIs = (...keys: string[]) =>
   until(`the outbox holds ${keys.join()}`, async () => Bun.deepEquals(await waiting(), keys));
 
@@ -221,10 +227,6 @@ test("an event on its way for long is not taken by another relay while its own l
     return found.held === 1;
   });
   relayOn(second, { leaseMs: 600 });
-  const heldUntil = async () => {
-    const [found] = await sql`SELECT due_at::text AS due FROM orders.outbox`;
-    return String(found.due);
-  };
   // Several leases long.
   for (let renewals = 0; renewals < 4; renewals++) {
     const before = await heldUntil();

@@ -26,7 +26,7 @@ afterEach(async () => {
 /** The headers of the Kafka record of an order, as text. */
 async function recordHeadersOf(orderId: string): Promise<Record<string, string>> {
   const { brokers } = await stack();
-  const kafka = createKafka({ brokers: brokers.split(","), clientId: "test" });
+  const kafka = createKafka({ connection: { brokers: brokers.split(",") }, clientId: "test" });
   const admin = kafka.admin();
   await admin.connect();
   const offsets = await admin.fetchTopicOffsets(ORDER_CREATED_TOPIC);
@@ -245,7 +245,7 @@ describe("an unsampled order", () => {
 async function settleOneOrder(othersUrl: string, headers: Record<string, string>): Promise<void> {
   const broker = await startKafkaBroker();
   cleanUps.push(() => broker.stop());
-  const kafka = createKafka({ brokers: [broker.brokers], clientId: "test" });
+  const kafka = createKafka({ connection: { brokers: [broker.brokers] }, clientId: "test" });
   await ensureTopics(kafka, [{ topic: ORDER_CREATED_TOPIC, partitions: ORDER_TOPIC_PARTITIONS }]);
   const worker = await startServiceProcess("worker", {
     KAFKA_BROKERS: broker.brokers,

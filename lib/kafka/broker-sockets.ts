@@ -84,6 +84,7 @@ type Finding = "alive" | "refused" | "silent";
 class BrokerConnections {
   readonly #host: string;
   readonly #port: number;
+  /** Read at each connection: its properties may be getters, of files that are rotated. */
   readonly #ssl: ConnectionOptions | undefined;
   readonly #limits: BrokerSocketLimits;
   readonly #unreachable: Map<string, string>;
@@ -204,7 +205,12 @@ class BrokerConnections {
   /** Asks by ApiVersions (version 0), which every broker answers before any authentication. */
   async #probe(): Promise<Finding> {
     const { promise, resolve } = Promise.withResolvers<Finding>();
-    const socket = this.#open(() => socket.write(API_VERSIONS_REQUEST));
+    let socket: Socket;
+    try {
+      socket = this.#open(() => socket.write(API_VERSIONS_REQUEST));
+    } catch {
+      return "refused"; // TLS's files cannot be read at the moment, say
+    }
     const timer = setTimeout(() => resolve("silent"), this.#limits.probeTimeoutMs);
     socket.on("data", () => resolve("alive"));
     socket.on("error", () => resolve("refused"));

@@ -4,6 +4,8 @@ import { Kafka, logLevel, type LogEntry } from "kafkajs";
 import { logger } from "#lib/telemetry/logger.ts";
 import { createBrokerSockets, type BrokerSockets } from "./broker-sockets.ts";
 import { registerCodecs } from "./codecs.ts";
+import type { KafkaConnection } from "./config.ts";
+import { saslOptions } from "./sasl.ts";
 
 /**
  * Makes a client. It connects when a producer, consumer or admin made from it does.
@@ -11,16 +13,19 @@ import { registerCodecs } from "./codecs.ts";
  * Give each consumer of one group a client of its own: kafkajs keeps a group's committed offsets per
  * client, so two members that share one overwrite each other's.
  *
- * @param options.brokers addresses to start from, as `host:port`
+ * @param options.connection where Kafka is, with TLS and SASL as it wants them
  * @param options.clientId this service's name in the broker's log
  * @see https://kafka.js.org/docs/configuration
  */
-export function createKafka(options: { brokers: string[]; clientId: string }): Kafka {
+export function createKafka(options: { connection: KafkaConnection; clientId: string }): Kafka {
+  const { brokers, ssl, sasl } = options.connection;
   stopIdleThrottleChecks();
   registerCodecs();
-  const sockets = createBrokerSockets();
+  const sockets = createBrokerSockets(ssl);
   const kafka = new Kafka({
-    brokers: options.brokers,
+    brokers: [...brokers],
+    ...(ssl && { ssl }),
+    ...(sasl && { sasl: saslOptions(sasl) }),
     clientId: options.clientId,
     connectionTimeout: 3_000,
     requestTimeout: REQUEST_TIMEOUT_MS,

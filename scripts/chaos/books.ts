@@ -113,7 +113,10 @@ async function readOrders(sql: SQL): Promise<BookedOrder[]> {
 export async function readTopics(
   brokers: string,
 ): Promise<Pick<Books, "deadLetters" | "records" | "recordsBehind">> {
-  const admin = createKafka({ brokers: brokers.split(","), clientId: "chaos" }).admin();
+  const admin = createKafka({
+    connection: { brokers: brokers.split(",") },
+    clientId: "chaos",
+  }).admin();
   await admin.connect();
   try {
     const topics = await admin.listTopics();

@@ -60,7 +60,10 @@ export async function startLive(paths: ProgramPaths): Promise<Live> {
       prometheusUrl: programs.prometheusUrl,
       traceStore,
       async sendUnreadable() {
-        const kafka = createKafka({ brokers: broker.brokers.split(","), clientId: "check-stack" });
+        const kafka = createKafka({
+          connection: { brokers: broker.brokers.split(",") },
+          clientId: "check-stack",
+        });
         const producer = kafka.producer({
           allowAutoTopicCreation: false,
           createPartitioner: Partitioners.DefaultPartitioner,

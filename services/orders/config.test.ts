@@ -6,7 +6,7 @@ const needed = { POSTGRES_URL: "postgres://u:p@db/orders", KAFKA_BROKERS: "kafka
 test("orders knows its database and its brokers", () => {
   expect(loadOrdersConfig(needed)).toMatchObject({
     postgresUrl: "postgres://u:p@db/orders",
-    kafkaBrokers: ["kafka:9092"],
+    kafka: { brokers: ["kafka:9092"] },
   });
 });
 

@@ -1,9 +1,10 @@
 /** The orders service's own configuration. */
-import { brokerList, integer, postgresUrl, type Env } from "#lib/service/config.ts";
+import { loadKafkaConfig, type KafkaConnection } from "#lib/kafka/config.ts";
+import { integer, postgresUrl, type Env } from "#lib/service/config.ts";
 
 export interface OrdersConfig {
   postgresUrl: string;
-  kafkaBrokers: string[];
+  kafka: KafkaConnection;
   /** How often the relay looks for events that no notification told it of. */
   relayPollIntervalMs: number;
   /** Events published at a time. */
@@ -13,7 +14,7 @@ export interface OrdersConfig {
 export function loadOrdersConfig(env: Env): Readonly<OrdersConfig> {
   return {
     postgresUrl: postgresUrl(env),
-    kafkaBrokers: brokerList(env),
+    kafka: loadKafkaConfig(env),
     relayPollIntervalMs: integer(env, "RELAY_POLL_INTERVAL_MS", 2_000, { min: 50, max: 3_600_000 }),
     relayBatchRowsMax: integer(env, "RELAY_BATCH_ROWS_MAX", 100, { min: 1, max: 1_000 }),
   };

@@ -15,7 +15,7 @@ service.afterWork("database", () => database.close());
 
 const relay = startRelay({
   database,
-  kafka: createKafka({ brokers: config.kafkaBrokers, clientId: "orders" }),
+  kafka: createKafka({ connection: config.kafka, clientId: "orders" }),
   pollIntervalMs: config.relayPollIntervalMs,
   batchRowsMax: config.relayBatchRowsMax,
 });

@@ -10,7 +10,7 @@ const needed = {
 
 test("the worker knows its brokers and the services it calls", () => {
   expect(loadWorkerConfig(needed)).toMatchObject({
-    kafkaBrokers: ["a:9092", "b:9092"],
+    kafka: { brokers: ["a:9092", "b:9092"] },
     ordersUrl: "http://orders:8081",
     inventoryUrl: "http://inventory:8082",
     emailUrl: "https://email/base",

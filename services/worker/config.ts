@@ -1,8 +1,9 @@
 /** The worker's own configuration. */
-import { brokerList, integer, serviceUrl, type Env } from "#lib/service/config.ts";
+import { loadKafkaConfig, type KafkaConnection } from "#lib/kafka/config.ts";
+import { integer, serviceUrl, type Env } from "#lib/service/config.ts";
 
 export interface WorkerConfig {
-  kafkaBrokers: string[];
+  kafka: KafkaConnection;
   ordersUrl: string;
   inventoryUrl: string;
   emailUrl: string;
@@ -14,7 +15,7 @@ export interface WorkerConfig {
 
 export function loadWorkerConfig(env: Env): Readonly<WorkerConfig> {
   return {
-    kafkaBrokers: brokerList(env),
+    kafka: loadKafkaConfig(env),
     ordersUrl: serviceUrl(env, "ORDERS_SERVICE_URL"),
     inventoryUrl: serviceUrl(env, "INVENTORY_SERVICE_URL"),
     emailUrl: serviceUrl(env, "EMAIL_SERVICE_URL"),

@@ -25,7 +25,7 @@ const settler = createSettler({
 });
 
 const consumer = startConsumer({
-  kafka: createKafka({ brokers: config.kafkaBrokers, clientId: "worker" }),
+  kafka: createKafka({ connection: config.kafka, clientId: "worker" }),
   groupId: SETTLING_GROUP,
   topic: ORDER_CREATED_TOPIC,
   deadLetterTopic: ORDER_CREATED_DEAD_LETTER_TOPIC,

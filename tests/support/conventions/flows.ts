@@ -361,5 +361,5 @@ async function produce(
 }
 
 function kafkaOf(broker: KafkaBroker): Kafka {
-  return createKafka({ brokers: [broker.brokers], clientId: "flows" });
+  return createKafka({ connection: { brokers: [broker.brokers] }, clientId: "flows" });
 }
