@@ -126,21 +126,26 @@ function keyPartition(topic: string, key: Message["key"], count: number): number
 }
 
 /**
- * Holds an answer against what it has to say: this partition, no error, an offset.
+ * Holds the answer to a send to one partition against what it has to say: this partition, no error, an
+ * offset.
+ * @param partition undefined where whoever sent did not choose it
  * @throws UnacknowledgedError
  */
 export function assertStored(
   answer: readonly Partial<RecordMetadata>[],
   topic: string,
-  partition: number,
+  partition?: number,
 ): void {
-  const said = answer.filter((one) => one.topicName === topic && one.partition === partition);
-  const [only] = said;
-  const isStored = said.length === 1 && only?.errorCode === 0 && isOffset(only.baseOffset);
-  if (isStored && answer.length === 1) return;
-  throw new UnacknowledgedError(
-    `Kafka did not say that it has stored the records for partition ${partition} of ${topic}`,
-  );
+  const [only, ...others] = answer;
+  const isStored =
+    others.length === 0 &&
+    only?.topicName === topic &&
+    only.partition === (partition ?? only.partition) &&
+    only.errorCode === 0 &&
+    isOffset(only.baseOffset);
+  if (isStored) return;
+  const where = partition === undefined ? topic : `partition ${partition} of ${topic}`;
+  throw new UnacknowledgedError(`Kafka did not say that it has stored the records for ${where}`);
 }
 
 function isOffset(text: string | undefined): boolean {
