@@ -7,11 +7,10 @@
  *
  * Over the connection it sends one line: the stack's addresses as JSON, or `{"error": "…"}`.
  */
-import { SQL } from "bun";
 import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
-import { startPostgres } from "#lib/embedded/postgres.ts";
 import { SERVICE_NAMES, startServices, type RunningServices } from "#lib/embedded/services.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
+import { createDatabase } from "./database.ts";
 import type { StackAddresses } from "./stack.ts";
 
 /** What to stop at the end: the services, then what they need. */
@@ -51,24 +50,10 @@ async function startAll(otlpUrl: string): Promise<StackAddresses> {
   return { postgresUrl, brokers, services: urls, pids: pids as StackAddresses["pids"] };
 }
 
-/** An empty database: on the embedded server, or a throwaway one on the server of POSTGRES_URL. */
 async function database(): Promise<string> {
-  const given = process.env["POSTGRES_URL"];
-  if (!given) {
-    const server = await startPostgres();
-    infrastructure.push(() => server.stop());
-    return server.url;
-  }
-  const name = `orderflow_test_${crypto.randomUUID().replaceAll("-", "")}`;
-  const admin = new SQL(given, { max: 1 });
-  await admin.unsafe(`CREATE DATABASE ${name}`);
-  infrastructure.push(async () => {
-    await admin.unsafe(`DROP DATABASE ${name} WITH (FORCE)`);
-    await admin.close();
-  });
-  const url = new URL(given);
-  url.pathname = `/${name}`;
-  return url.href;
+  const { url, stop } = await createDatabase();
+  infrastructure.push(stop);
+  return url;
 }
 
 async function broker(): Promise<string> {
