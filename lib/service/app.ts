@@ -72,9 +72,12 @@ export function createBaseApp(options: BaseAppOptions) {
     app
       // Of two wraps the later one is the outer one: shed requests are traced and counted too.
       .wrap((inner, request) => {
-        const handle = inner as unknown as Handle;
-        // With an odd Host header or CONNECT, Bun's server makes a URL that is none.
-        if (!URL.canParse(request.url)) return () => answerError(invalidUrl());
+        let handle = inner as unknown as Handle;
+        // With an odd Host header, with none, or with CONNECT, Bun's server makes a URL that is none.
+        if (!URL.canParse(request.url)) {
+          if (!isWithoutHost(request)) return () => answerError(invalidUrl());
+          handle = (again) => (inner as unknown as Handle)(withHost(again));
+        }
         if (isProbe(request)) return handle;
         return (again: Request) => (active < options.requestsMax ? counted(handle, again) : shed());
       })
@@ -156,6 +159,22 @@ function answerError(error: unknown): Response {
     { error: known?.message ?? "something went wrong on our side" },
     { status: known?.status ?? 500, headers: known?.headers ?? {} },
   );
+}
+
+/**
+ * HTTP/1.0 knows no Host header, and HTTP/1.1 lets it be empty where the target has no authority: load
+ * balancers' checks ask like this. HTTP/1.1 without the header is refused by Bun's parser, as RFC 9112
+ * (3.2) wants it; then no request gets here.
+ */
+function isWithoutHost({ headers, url }: Request): boolean {
+  return !headers.get("host") && url.startsWith("/");
+}
+
+/** The same request with a URL that can be parsed. Which host it names is nothing that a handler asks. */
+function withHost(request: Request & { params?: unknown }): Request {
+  const named = new Request(`http://localhost${request.url}`, request);
+  // Bun's router has put the path's parameters there, and Elysia takes them from there.
+  return Object.assign(named, { params: request.params });
 }
 
 function invalidUrl(): AppError {
