@@ -18,6 +18,7 @@ import {
 } from "./errors.ts";
 import { readJsonBody } from "./json-body.ts";
 import { withTimeout } from "./timeout.ts";
+import { UnfinishedBodies } from "./unfinished-bodies.ts";
 import { describeValidation } from "./validation.ts";
 
 /** What a service needs to be ready: a name for people, and a probe that throws where it is not. */
@@ -44,13 +45,16 @@ export interface BaseAppOptions {
 type Handle = (request: Request) => Response | Promise<Response>;
 
 const READY_TIMEOUT_MS = 2_000;
-/** Bodies that may be on their way for each request that may be handled at a time. */
+/**
+ * Bodies that may be on their way for each request that may be handled at a time. With one more the
+ * oldest is given up.
+ */
 const BODIES_PER_REQUEST_MAX = 8;
 
 /** Makes the app. A service adds its routes to it. */
 export function createBaseApp(options: BaseAppOptions) {
   let active = 0;
-  let reading = 0;
+  const bodies = new UnfinishedBodies(BODIES_PER_REQUEST_MAX * options.requestsMax);
   const app = new Elysia({
     // Counted by readJsonBody instead: Bun's own limit answers 413 with an empty body.
     serve: {
@@ -103,14 +107,11 @@ export function createBaseApp(options: BaseAppOptions) {
 
   /** A client that sends slowly takes no place from others; it has one again when its body is there. */
   async function readUncounted(request: Request): Promise<unknown> {
-    if (reading >= BODIES_PER_REQUEST_MAX * options.requestsMax) throw tooBusy();
-    reading++;
     active--;
     try {
-      return await readJsonBody(request);
+      return await bodies.wait(readJsonBody(request));
     } finally {
       active++;
-      reading--;
     }
   }
 
