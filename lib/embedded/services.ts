@@ -201,7 +201,7 @@ function environmentOf(
 
 /** Ours, but what one service is or needs is not the others' business. */
 const NOT_INHERITED =
-  /^(OTEL_EXPORTER_.*|OTEL_SERVICE_NAME|OTEL_RESOURCE_ATTRIBUTES|POSTGRES_URL|KAFKA_BROKERS|.*_SERVICE_URL)$/;
+  /^(OTEL_EXPORTER_.*|OTEL_SERVICE_NAME|OTEL_RESOURCE_ATTRIBUTES|POSTGRES_.*|KAFKA_BROKERS|.*_SERVICE_URL)$/;
 
 function inherited(): Record<string, string> {
   const entries = Object.entries(process.env).flatMap(([name, value]) =>

@@ -1,11 +1,16 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   brokerList,
   ConfigError,
+  databaseConfig,
   integer,
   loadServiceConfig,
   oneOf,
   postgresUrl,
+  secret,
   serviceUrl,
 } from "./config.ts";
 
@@ -100,6 +105,62 @@ describe("another service's address", () => {
   ])("is not %s", (text) => {
     expect(refusal(() => serviceUrl({ URL: text }, "URL"))).toStartWith("URL ");
   });
+});
+
+describe("a secret", () => {
+  const folder = mkdtempSync(join(tmpdir(), "orderflow-secret-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const fileWith = (content: string) => {
+    const path = join(folder, crypto.randomUUID());
+    writeFileSync(path, content);
+    return path;
+  };
+
+  test("is the variable's value, or what the file holds", () => {
+    expect(secret({ KEY: "s3cret" }, "KEY")).toBe("s3cret");
+    expect(secret({ KEY_FILE: fileWith("s3cret\n") }, "KEY")).toBe("s3cret");
+    expect(secret({ KEY: "", KEY_FILE: fileWith("  s3cret ü \r\n") }, "KEY")).toBe("s3cret ü");
+    expect(secret({ KEY: "s3cret", KEY_FILE: "" }, "KEY")).toBe("s3cret");
+    expect(secret({ KEY: " ", KEY_FILE: "" }, "KEY")).toBeUndefined();
+  });
+
+  test("given twice is refused by both names, and not said", () => {
+    const message = refusal(() => secret({ KEY: "s3cret", KEY_FILE: fileWith("s3cret") }, "KEY"));
+    expect(message).toBe("KEY and KEY_FILE are both set: only one may be");
+  });
+
+  test.each([
+    ["is missing", () => join(folder, "none"), "cannot be read (ENOENT)"],
+    ["is a folder", () => folder, "cannot be read (EISDIR)"],
+    ["is empty", () => fileWith("\n"), "is empty"],
+    ["has no end", () => "/dev/zero", "of over 64 KiB"],
+  ])("whose file %s is refused by name", (_what, path, reason) => {
+    const message = refusal(() => secret({ KEY_FILE: path() }, "KEY"));
+    expect(message).toStartWith("KEY_FILE names a file ");
+    expect(message).toContain(reason);
+  });
+
+  test("can be PostgreSQL's address; a bad one in the file is refused by the file's name", () => {
+    const url = "postgres://u:s3cret@h/db";
+    expect(databaseConfig({ POSTGRES_URL_FILE: fileWith(`${url}\n`) })).toEqual({
+      url,
+      pooler: "none",
+    });
+    const bad = fileWith("postgres://u:s3cret@h");
+    const message = refusal(() => databaseConfig({ POSTGRES_URL_FILE: bad }));
+    expect(message).toStartWith("the content of POSTGRES_URL_FILE must look like");
+    expect(message).not.toContain("s3cret@");
+  });
+});
+
+test("a pooler is none or transaction", () => {
+  const env = { POSTGRES_URL: "postgres://u:p@h/db" };
+  expect(databaseConfig(env).pooler).toBe("none");
+  expect(databaseConfig({ ...env, POSTGRES_POOLER: "" }).pooler).toBe("none");
+  expect(databaseConfig({ ...env, POSTGRES_POOLER: "transaction" }).pooler).toBe("transaction");
+  expect(refusal(() => databaseConfig({ ...env, POSTGRES_POOLER: "session" }))).toBe(
+    "POSTGRES_POOLER must be one of none, transaction",
+  );
 });
 
 describe("PostgreSQL's address", () => {

@@ -2,6 +2,7 @@
  * Configuration from the environment, read once at the edge. A bad value stops the start with one
  * line that names its variable, so that no handler ever meets it.
  */
+import { closeSync, openSync, readSync } from "node:fs";
 import { SQL } from "bun";
 
 export type Env = Readonly<Record<string, string | undefined>>;
@@ -19,6 +20,17 @@ export interface ServiceConfig {
   /** Requests handled at a time; more are answered 503 with Retry-After. */
   requestsMax: number;
 }
+
+/** Where the database is, and what stands between. */
+export interface DatabaseConfig {
+  /** `postgres://user:password@host:port/database`; a secret. */
+  readonly url: string;
+  /** "transaction": behind a pooler that gives each transaction another server connection. */
+  readonly pooler: "none" | "transaction";
+}
+
+/** More than any URL, password or key in PEM form needs. */
+const SECRET_BYTES_MAX = 64 * 1024;
 
 /** What every service reads. @param defaultPort the contract's port of this service */
 export function loadServiceConfig(env: Env, defaultPort: number): Readonly<ServiceConfig> {
@@ -72,9 +84,34 @@ export function serviceUrl(env: Env, name: string): string {
   return url.href.replace(/\/+$/, "");
 }
 
-/** PostgreSQL's connection URL: required, with a database name. */
-export function postgresUrl(env: Env, name = "POSTGRES_URL"): string {
-  const text = required(env, name);
+/**
+ * A secret: the value of `NAME`, or the content of the file that `NAME_FILE` names, as container
+ * platforms mount them. White space around it is cut off; the file is read once, here.
+ * @returns undefined where neither is set; an empty variable counts as not set
+ * @throws ConfigError where both are set, as with the official images of PostgreSQL and others, or
+ *   where the file cannot be read, is empty or is larger than 64 KiB; never quotes the secret
+ */
+export function secret(env: Env, name: string): string | undefined {
+  const text = env[name]?.trim();
+  const file = env[`${name}_FILE`];
+  if (!file) return text || undefined;
+  if (text) throw new ConfigError(`${name} and ${name}_FILE are both set: only one may be`);
+  return readSecretFile(file, `${name}_FILE`);
+}
+
+/** PostgreSQL's address and what stands before it, as `openDatabase` wants them. */
+export function databaseConfig(env: Env): DatabaseConfig {
+  return {
+    url: postgresUrl(env),
+    pooler: oneOf(env, "POSTGRES_POOLER", ["none", "transaction"], "none"),
+  };
+}
+
+/** PostgreSQL's connection URL, from `NAME` or the file of `NAME_FILE`: required, with a database name. */
+export function postgresUrl(env: Env, variable = "POSTGRES_URL"): string {
+  const text = secret(env, variable);
+  if (!text) throw new ConfigError(`${variable} is required and not set, nor is ${variable}_FILE`);
+  const name = env[`${variable}_FILE`] ? `the content of ${variable}_FILE` : variable;
   const url = parseUrl(text, name);
   if (
     !["postgres:", "postgresql:"].includes(url.protocol) ||
@@ -116,6 +153,29 @@ export function brokerList(env: Env, name = "KAFKA_BROKERS"): string[] {
 function required(env: Env, name: string): string {
   const text = env[name]?.trim();
   if (!text) throw new ConfigError(`${name} is required and not set`);
+  return text;
+}
+
+function readSecretFile(path: string, name: string): string {
+  const bytes = Buffer.alloc(SECRET_BYTES_MAX + 1);
+  let length = 0;
+  try {
+    const file = openSync(path, "r");
+    try {
+      // Not readFileSync: /dev/zero would have no end.
+      for (let read = -1; read !== 0 && length < bytes.length; length += read) {
+        read = readSync(file, bytes, length, bytes.length - length, null);
+      }
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    const { code = "unknown error" } = error as NodeJS.ErrnoException;
+    throw new ConfigError(`${name} names a file that cannot be read (${code})`);
+  }
+  if (length > SECRET_BYTES_MAX) throw new ConfigError(`${name} names a file of over 64 KiB`);
+  const text = bytes.toString("utf8", 0, length).trim();
+  if (!text) throw new ConfigError(`${name} names a file that is empty`);
   return text;
 }
 
