@@ -1,8 +1,14 @@
 /** The orders service's own configuration. */
-import { brokerList, integer, postgresUrl, type Env } from "#lib/service/config.ts";
+import {
+  brokerList,
+  databaseConfig,
+  integer,
+  type DatabaseConfig,
+  type Env,
+} from "#lib/service/config.ts";
 
 export interface OrdersConfig {
-  postgresUrl: string;
+  database: DatabaseConfig;
   kafkaBrokers: string[];
   /** How often the relay looks for events that no notification told it of. */
   relayPollIntervalMs: number;
@@ -12,7 +18,7 @@ export interface OrdersConfig {
 
 export function loadOrdersConfig(env: Env): Readonly<OrdersConfig> {
   return {
-    postgresUrl: postgresUrl(env),
+    database: databaseConfig(env),
     kafkaBrokers: brokerList(env),
     relayPollIntervalMs: integer(env, "RELAY_POLL_INTERVAL_MS", 2_000, { min: 50, max: 3_600_000 }),
     relayBatchRowsMax: integer(env, "RELAY_BATCH_ROWS_MAX", 100, { min: 1, max: 1_000 }),

@@ -11,10 +11,10 @@ import { createOrderRepository } from "./repository.ts";
 const service = startService("orders", 8081, loadOrdersConfig);
 const { config } = service;
 
-const database = openDatabase(config.postgresUrl, "orders");
+const database = openDatabase(config.database, "orders");
 service.afterWork("database", () => database.close());
 
-const bell = hangOutboxBell(database);
+const bell = hangOutboxBell(config.database.url);
 service.onStop("outbox bell", () => bell.stop());
 
 const relay = startRelay({

@@ -5,7 +5,7 @@
  * PostgreSQL commit such transactions one at a time. A ring that gets lost costs no event, only the
  * time until the relay's next look. The bell makes no spans: it carries no order.
  */
-import type { Database } from "#lib/service/database.ts";
+import { SQL } from "bun";
 import { logger } from "#lib/telemetry/logger.ts";
 
 const CHANNEL = "orders_outbox";
@@ -14,7 +14,9 @@ const LISTEN_RETRY_MS = 1_000;
 export type OutboxBell = ReturnType<typeof hangOutboxBell>;
 
 /** Starts to listen; where the database does not answer yet it tries again. */
-export function hangOutboxBell({ pool }: Database) {
+export function hangOutboxBell(postgresUrl: string) {
+  // Its own: a LISTEN needs one connection for good.
+  const pool = new SQL({ url: postgresUrl, max: 2, connectionTimeout: 5 });
   let rung = Promise.withResolvers<void>();
   const stopping = new AbortController();
   let ringing = false;
@@ -63,6 +65,7 @@ export function hangOutboxBell({ pool }: Database) {
       stopping.abort();
       hear();
       await (await listening)?.unlisten();
+      await pool.close({ timeout: 0 });
     },
   };
 }

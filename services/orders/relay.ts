@@ -112,10 +112,11 @@ export function startRelay(options: RelayOptions) {
   /** The safety net: an event whose ring was lost is seen here. A probe, so it makes no span. */
   async function look(): Promise<void> {
     try {
-      const [found] = await database.pool`
+      const [found] = await database.untraced.query<{ pending: number; age: number }>`
         SELECT count(*)::float8 AS pending,
                coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age
         FROM orders.outbox`;
+      if (!found) return;
       backlog = { pending: found.pending, oldestAgeSeconds: found.age };
       if (backlog.pending > 0) bell.hear();
     } catch (error) {
