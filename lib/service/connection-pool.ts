@@ -38,7 +38,7 @@ export const POOL_LIMITS: PoolLimits = {
   connectMs: 4_000,
   statementMs: 5_000,
   checkMs: 1_000,
-  trustMs: 3_000,
+  trustMs: 1_000,
   idleMs: 5 * 60_000,
   lifetimeMs: 30 * 60_000,
 };
@@ -130,6 +130,7 @@ export class ConnectionPool implements StatementRunner {
     const connection = this.#idle.at(-1);
     if (!connection || !this.#isTrusted(connection) || !this.#slots.tryAcquire()) return undefined;
     this.#idle.pop();
+    connection.isTaken = true;
     return connection;
   }
 
@@ -137,7 +138,9 @@ export class ConnectionPool implements StatementRunner {
     await this.#takeSlot();
     try {
       if (this.#isClosed) throw connectionClosed();
-      return (await this.#takeIdle()) ?? (await this.#makeNew());
+      const connection = (await this.#takeIdle()) ?? (await this.#makeNew());
+      connection.isTaken = true;
+      return connection;
     } catch (error) {
       this.#slots.release();
       throw error;
@@ -184,6 +187,7 @@ export class ConnectionPool implements StatementRunner {
   }
 
   #release(connection: PooledConnection): void {
+    connection.isTaken = false;
     connection.usedMs = performance.now();
     if (this.#isClosed || connection.usedMs > connection.endMs) void connection.close();
     if (!connection.isClosed) this.#idle.push(connection);
@@ -201,9 +205,10 @@ export class ConnectionPool implements StatementRunner {
    * nothing since then. A mere check condemns none that is in use: a statement may take its time.
    */
   #giveUp(connection: PooledConnection, sentMs: number, what: "statement" | "check"): void {
-    const suspects = what === "statement" ? [...this.#all] : [...this.#idle];
-    const silent = suspects.filter((one) => one.isOpened && one.heardMs < sentMs);
-    const givenUp = new Set([connection, ...silent]);
+    if (connection.isClosed) return; // with another one
+    const isSilent = (one: PooledConnection) =>
+      one.isOpened && one.heardMs < sentMs && (what === "statement" || !one.isTaken);
+    const givenUp = new Set([connection, ...[...this.#all].filter(isSilent)]);
     for (const one of givenUp) void one.close();
     logger.warn("PostgreSQL is silent: connections are given up", { connections: givenUp.size });
   }

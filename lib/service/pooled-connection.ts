@@ -61,6 +61,8 @@ export class PooledConnection {
   usedMs = performance.now();
   /** When it is to be replaced. */
   endMs: number;
+  /** Whether it is in somebody's hands. */
+  isTaken = false;
   isOpened = false;
   isClosed = false;
   readonly #session: Session;
