@@ -87,6 +87,8 @@ async function connectionsOf(application: string) {
   return proxy.connections.filter(({ upstreamPort }) => ports.has(upstreamPort ?? -1));
 }
 
+const readiness = async () => (await fetch(`${services.inventory.url}/readyz`)).status;
+
 describe("all connections go silent at once", () => {
   test(
     "under load: every request is answered, and orders are accepted again within one limit's time",
@@ -136,10 +138,9 @@ describe("all connections go silent at once", () => {
       await warm();
       proxy.silence();
       await proxy.onNew("silence");
-      const ready = async () => (await fetch(`${services.inventory.url}/readyz`)).status;
-      await until("not ready", async () => (await ready()) === 503);
+      await until("not ready", async () => (await readiness()) === 503);
       await proxy.onNew("forward");
-      await until("ready", async () => (await ready()) === 200);
+      await until("ready", async () => (await readiness()) === 200);
       await warm();
     },
     TIMEOUT_MS,
