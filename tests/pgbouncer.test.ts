@@ -95,9 +95,14 @@ describe.skipIf(!canRun)("behind PgBouncer (Debian's)", () => {
       "was told to ignore them",
       {
         ignore_startup_parameters: [
-          ...["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"],
-          ...["tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count"],
-          ...["tcp_user_timeout", "orderflow.direct"],
+          "statement_timeout",
+          "lock_timeout",
+          "idle_in_transaction_session_timeout",
+          "tcp_keepalives_idle",
+          "tcp_keepalives_interval",
+          "tcp_keepalives_count",
+          "tcp_user_timeout",
+          "orderflow.direct",
         ].join(","),
       },
       "a pooler drops the connection's start-up parameters",

@@ -1,8 +1,9 @@
 // PgBouncer for tests: Debian's, in transaction mode, with its defaults for all else.
-import { chown, mkdtemp, readFile, rm } from "node:fs/promises";
+import { chown, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "#lib/embedded/free-port.ts";
+import { unprivilegedAccount } from "./account.ts";
 import { until } from "./until.ts";
 
 /** A running PgBouncer. */
@@ -92,17 +93,6 @@ export async function startPgBouncer(
   }
   server.port = String(port);
   return { url: server.href, stop };
-}
-
-/** @returns whom to run it as, or undefined where that is simply the current user */
-async function unprivilegedAccount(): Promise<{ uid: number; gid: number } | undefined> {
-  if (process.getuid?.() !== 0) return undefined;
-  const users = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
-  for (const name of ["postgres", "nobody"]) {
-    const user = users.find((fields) => fields[0] === name);
-    if (user) return { uid: Number(user[2]), gid: Number(user[3]) };
-  }
-  throw new Error("pgbouncer cannot run as root, and there is no user `postgres` or `nobody`");
 }
 
 async function isListening(port: number): Promise<boolean> {
