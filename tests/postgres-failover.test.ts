@@ -37,9 +37,9 @@ describe.skipIf(!canRun)("a primary that freezes, and a standby that takes over 
 
       const accepted: string[] = [];
       let lastAcceptedMs = 0;
-      let isOver = false;
+      const over = new AbortController();
       const clients = Array.from({ length: CLIENTS }, async () => {
-        while (!isOver) {
+        while (!over.signal.aborted) {
           const answer = await services.placeOrder();
           // Whatever else it is, it is not a 500; undefined is an answer that never came.
           expect([201, 503]).toContain(answer?.status as number);
@@ -73,7 +73,7 @@ describe.skipIf(!canRun)("a primary that freezes, and a standby that takes over 
         expect(backMs).toBeLessThan(BACK_WITHIN_MS);
         await until("more come in", () => accepted.length > before + 100, 60_000);
       } finally {
-        isOver = true;
+        over.abort();
       }
       await working;
 

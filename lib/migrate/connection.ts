@@ -10,22 +10,34 @@ import {
   KEEP_ALIVE,
 } from "#lib/service/postgres-startup.ts";
 import { MigrateError } from "./errors.ts";
+import { IDENTITY_SQL, whileSessionLives, type SessionIdentity } from "./session-watch.ts";
 
 const CONNECT_TIMEOUT_S = 10;
-/** For the tool's own statements, which are small. A table of its own may be locked by a backup. */
-const ANSWER_TIMEOUT_MS = 60_000;
+
+/** Bounds of a run, in milliseconds. */
+export interface MigrateLimits {
+  /**
+   * For each of the tool's own statements, which are small.
+   * @default 60_000, as a backup may hold the book for a while
+   */
+  readonly answerMs: number;
+  /** How often the server is asked whether the session of a long file is still there. @default 30_000 */
+  readonly watchMs: number;
+}
+
+const DEFAULT_LIMITS: MigrateLimits = { answerMs: 60_000, watchMs: 30_000 };
 
 /** The one session of a run: what it locks, it holds. */
 export interface MigrationSession {
   /**
    * Runs a statement of the tool's own.
-   * @throws SQL.PostgresError; MigrateError where there is no answer within a minute
+   * @throws SQL.PostgresError; MigrateError where there is no answer in time
    */
   ask<Row>(text: string): Promise<Row[]>;
   /**
-   * Runs a migration file. It may rightly take hours, so that there is no limit. The server sends
-   * keep-alives, and ends the session, with its locks, where we are gone.
-   * @throws SQL.PostgresError
+   * Runs a migration file. It may rightly take hours, so that there is no limit, but the server is
+   * asked every now and then whether the session is still there.
+   * @throws SQL.PostgresError; MigrateError where the session is gone
    */
   runFile(text: string): Promise<void>;
 }
@@ -39,16 +51,22 @@ export interface MigrationSession {
 export async function withConnection<T>(
   postgresUrl: string,
   work: (session: MigrationSession, databaseName: string) => Promise<T>,
+  limits: MigrateLimits = DEFAULT_LIMITS,
 ): Promise<T> {
   const { address, databaseName } = parsePostgresUrl(postgresUrl);
   const { pool, reserved } = await connect(postgresUrl, address);
   try {
-    const session: MigrationSession = {
-      ask: (text) => answerInTime(reserved.unsafe(text)),
-      runFile: async (text) => void (await reserved.unsafe(text)),
-    };
-    const [found] = await session.ask<{ direct: boolean }>(`select ${IS_DIRECT_SQL} as direct`);
+    const ask = <Row>(text: string) => answerInTime<Row>(reserved.unsafe(text), limits.answerMs);
+    const [found] = await ask<{ direct: boolean }>(`select ${IS_DIRECT_SQL} as direct`);
     if (!found?.direct) throw new MigrateError(throughPooler(address));
+    const [identity] = await ask<SessionIdentity>(IDENTITY_SQL);
+    const isThere = () => hasSession(postgresUrl, address, identity, limits.answerMs);
+    const session: MigrationSession = {
+      ask,
+      async runFile(text) {
+        await whileSessionLives(reserved.unsafe(text).execute(), isThere, limits.watchMs);
+      },
+    };
     return await work(session, databaseName);
   } catch (error) {
     if (!(error instanceof SQL.PostgresError)) throw error;
@@ -118,6 +136,27 @@ async function connect(
   }
 }
 
+/** Asks on a connection of its own. */
+async function hasSession(
+  postgresUrl: string,
+  address: string,
+  identity: SessionIdentity | undefined,
+  answerMs: number,
+): Promise<boolean> {
+  const { pool, reserved } = await connect(postgresUrl, address);
+  try {
+    const answer = reserved<{ found: boolean }[]>`
+      select exists (
+        select from pg_stat_activity
+        where pid = ${identity?.pid} and backend_start::text = ${identity?.startedAt}
+      ) as found`;
+    const [row] = await answerInTime(answer, answerMs);
+    return row?.found === true;
+  } finally {
+    await pool.close({ timeout: 0 });
+  }
+}
+
 function throughPooler(address: string): string {
   return (
     `at ${address} there is a pooler, through which a migration would lose its lock: ` +
@@ -125,12 +164,11 @@ function throughPooler(address: string): string {
   );
 }
 
-async function answerInTime<Row>(answer: Promise<Row[]>): Promise<Row[]> {
+async function answerInTime<Row>(answer: Promise<Row[]>, limitMs: number): Promise<Row[]> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
-    const seconds = ANSWER_TIMEOUT_MS / 1_000;
-    late.reject(new MigrateError(`PostgreSQL did not answer within ${seconds} s`));
-  }, ANSWER_TIMEOUT_MS);
+    late.reject(new MigrateError(`PostgreSQL did not answer within ${limitMs / 1_000} s`));
+  }, limitMs);
   try {
     return await Promise.race([answer, late.promise]);
   } finally {

@@ -6,7 +6,12 @@ import { join } from "node:path";
 import { SQL } from "bun";
 
 import { ensureBook, NO_VERSION, readBook, writeBook, type BookEntry } from "./book.ts";
-import { describePostgresError, withConnection, type MigrationSession } from "./connection.ts";
+import {
+  describePostgresError,
+  withConnection,
+  type MigrateLimits,
+  type MigrationSession,
+} from "./connection.ts";
 import { MigrateError } from "./errors.ts";
 import { readMigrations, resolveMigrationsFolder, type Migration } from "./migration-files.ts";
 import { LOCK_WAIT_MS, withMigrationLock } from "./migration-lock.ts";
@@ -20,6 +25,8 @@ export interface MigrateOptions {
   readonly migrationsPath?: string | undefined;
   /** How long to wait for another run to end. @default 15_000 */
   readonly lockWaitMs?: number | undefined;
+  /** Bounds of each wait for the server. */
+  readonly limits?: MigrateLimits | undefined;
   /** Called after each file, with the time it took. */
   readonly onStep?: ((step: Step, durationMs: number) => void) | undefined;
 }
@@ -96,12 +103,12 @@ interface Run {
 async function runLocked<T>(options: MigrateOptions, work: (run: Run) => Promise<T>): Promise<T> {
   const folder = resolveMigrationsFolder(options.migrationsPath);
   const migrations = await readMigrations(folder);
-  return await withConnection(options.postgresUrl, async (session, databaseName) =>
+  const run = (session: MigrationSession, databaseName: string) =>
     withMigrationLock(session, databaseName, options.lockWaitMs ?? LOCK_WAIT_MS, async () => {
       await ensureBook(session);
       return await work({ session, folder, migrations });
-    }),
-  );
+    });
+  return await withConnection(options.postgresUrl, run, options.limits);
 }
 
 async function readCleanVersion({ session, folder, migrations }: Run): Promise<number | null> {

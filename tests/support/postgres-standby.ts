@@ -30,6 +30,7 @@ export interface PostgresPair {
 const HOST = "127.0.0.1";
 const ROLE = "orderflow";
 const DATABASE = "orderflow";
+const SETTINGS = [`listen_addresses=${HOST}`, "unix_socket_directories=", "shared_buffers=32MB"];
 const START_TIMEOUT_MS = 60_000;
 const DEBIAN = "/usr/lib/postgresql";
 
@@ -55,11 +56,8 @@ export async function startPostgresPair(): Promise<PostgresPair> {
   const servers: Server[] = [];
   const run = (program: string, args: readonly string[]) =>
     runToEnd([join(programs, program), ...args], folder, account, password);
-  const start = async (name: string, port: number, settings: readonly string[]) => {
-    const server = new Server(join(programs, "postgres"), join(folder, name), port, account, [
-      ...settings,
-      ...["listen_addresses=127.0.0.1", "unix_socket_directories=", "shared_buffers=32MB"],
-    ]);
+  const start = async (name: string, port: number) => {
+    const server = new Server(join(programs, "postgres"), join(folder, name), port, account);
     servers.push(server);
     await server.answers(urlOf(port, password, "postgres"));
     return server;
@@ -72,19 +70,28 @@ export async function startPostgresPair(): Promise<PostgresPair> {
     await Bun.write(join(folder, "password"), password);
     if (account) await chown(join(folder, "password"), account.uid, account.gid);
     await run("initdb", [
-      ...["-D", join(folder, "primary"), "-U", ROLE, `--pwfile=${join(folder, "password")}`],
-      ...["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"],
+      `--pgdata=${join(folder, "primary")}`,
+      `--username=${ROLE}`,
+      `--pwfile=${join(folder, "password")}`,
+      "--auth=scram-sha-256",
+      "--encoding=UTF8",
+      "--locale=C",
+      "--no-sync",
     ]);
     const [primaryPort, standbyPort] = [freePort(), freePort()];
-    const primary = await start("primary", primaryPort, []);
+    const primary = await start("primary", primaryPort);
     const admin = new SQL(urlOf(primaryPort, password, "postgres"), { max: 1 });
     try {
       await admin.unsafe(`CREATE DATABASE ${DATABASE}`);
       await run("pg_basebackup", [
-        ...["-D", join(folder, "standby"), "-R", "-X", "stream", "-c", "fast", "--no-sync"],
-        ...["-d", `host=${HOST} port=${primaryPort} user=${ROLE} password=${password}`],
+        `--pgdata=${join(folder, "standby")}`,
+        `--dbname=host=${HOST} port=${primaryPort} user=${ROLE} password=${password}`,
+        "--write-recovery-conf",
+        "--wal-method=stream",
+        "--checkpoint=fast",
+        "--no-sync",
       ]);
-      await start("standby", standbyPort, []);
+      await start("standby", standbyPort);
       // Only now, and on the primary only: before, and after a promotion, nobody would confirm.
       await admin.unsafe("ALTER SYSTEM SET synchronous_standby_names = '*'");
       await admin.unsafe("SELECT pg_reload_conf()");
@@ -121,15 +128,9 @@ class Server {
   readonly #process: Bun.Subprocess<"ignore", "ignore", "pipe">;
   #words = "";
 
-  constructor(
-    program: string,
-    folder: string,
-    port: number,
-    account: Account | undefined,
-    settings: readonly string[],
-  ) {
+  constructor(program: string, folder: string, port: number, account: Account | undefined) {
     const child = Bun.spawn(
-      [program, "-D", folder, "-p", String(port), ...settings.flatMap((one) => ["-c", one])],
+      [program, "-D", folder, "-p", String(port), ...SETTINGS.flatMap((one) => ["-c", one])],
       {
         cwd: folder,
         stdin: "ignore",
