@@ -394,6 +394,12 @@ describe.each(KUSTOMIZATIONS)("deploy/kubernetes/%s", (folder) => {
       const others = ports.filter((port) => port !== 5432 && port !== 6432);
       expect([from, others]).toEqual([from, [...new Set(brokerPorts)]]);
       expect(egressTo(from, (rule) => selectsPods(rule.to, "kube-dns"))).toContain(53);
+      // Where the servers are in here as well, they let in the same ones.
+      for (const server of ofKind("StatefulSet").map(nameOf)) {
+        const isIn = ingressOf(server).some((rule) => meets(rule.from, podLabels(from)));
+        const isMeant = server === "postgres" ? needsPostgres : NEEDS_KAFKA.includes(from);
+        expect([from, server, isIn]).toEqual([from, server, isMeant]);
+      }
       if (!isOurs) continue;
       const collector = new URL(started(from as "orders").env["OTEL_EXPORTER_OTLP_ENDPOINT"] ?? "");
       expect(egressTo(from, (rule) => selectsPods(rule.to, "opentelemetry-collector"))).toEqual([
