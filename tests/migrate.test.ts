@@ -14,7 +14,7 @@ import { migrationLockId } from "#lib/migrate/migration-lock.ts";
 
 const START_TIMEOUT_MS = 60_000;
 const PROJECT = join(import.meta.dir, "..");
-const LATEST = 8;
+const LATEST = 9;
 
 let embedded: EmbeddedPostgres | undefined;
 let admin: SQL;

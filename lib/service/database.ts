@@ -1,6 +1,6 @@
 /** The connection pool to PostgreSQL, and what its errors mean to a caller. */
 import { SQL } from "bun";
-import { traceSql, type TracedSql } from "#lib/telemetry/sql.ts";
+import { traceSql, type Queryable, type TracedSql } from "#lib/telemetry/sql.ts";
 import { throwIfTooLate } from "./deadline.ts";
 import { UnavailableError } from "./errors.ts";
 
@@ -14,6 +14,8 @@ const CLOSE_TIMEOUT_S = 0.3;
 
 export interface Database {
   readonly sql: TracedSql;
+  /** The same without spans, for probes. */
+  readonly untraced: Queryable;
   /** The pool itself, for what is not traced: LISTEN, probes. */
   readonly pool: SQL;
   /**
@@ -36,6 +38,10 @@ export function openDatabase(url: string, applicationName: string): Database {
   return {
     pool,
     sql: traceSql(pool, url),
+    untraced: {
+      query: async (strings, ...values) => await pool(strings, ...values),
+      run: async (text, values) => await pool.unsafe(text, [...values]),
+    },
     // Untraced on purpose: it stands behind GET /readyz.
     async probe(table) {
       const [found] = await pool`SELECT to_regclass(${table}) IS NOT NULL AS migrated`;
