@@ -21,7 +21,9 @@ import {
   type OrderItem,
   type OrderStatus,
 } from "#lib/orders/order.ts";
+import { ATTR_ORDER_ID } from "#lib/telemetry/attributes.ts";
 import { traceCreate } from "#lib/telemetry/kafka-producer.ts";
+import { inSpan } from "#lib/telemetry/span.ts";
 import type { Queryable, TracedSql } from "#lib/telemetry/sql.ts";
 import type { Cursor, PageRequest } from "./list-page.ts";
 
@@ -64,6 +66,15 @@ export interface StatusChange {
   settledAfterSeconds?: number;
 }
 
+/** An order that should be settled by now. */
+export interface OverdueOrder {
+  readonly id: string;
+  /** RFC 3339, UTC. */
+  readonly createdAt: string;
+  /** Its last change in microseconds since 1970, as PostgreSQL stores it. */
+  readonly updatedUs: string;
+}
+
 export type OrderRepository = ReturnType<typeof createOrderRepository>;
 
 /** @param db where the `orders` schema lives */
@@ -98,6 +109,16 @@ export function createOrderRepository(db: TracedSql) {
         for (const row of rows) orders.push(toOrder(row, await selectItems(db, [row.id])));
         return toPage(orders, next);
       }),
+    /** The orders that have been pending for long and have no event in the outbox, oldest first. */
+    listOverdue: (olderThanSeconds: number, limit: number) =>
+      onDatabase(() => selectOverdue(db, olderThanSeconds, limit)),
+    /**
+     * Writes the event of an overdue order into the outbox once more.
+     * @param seen the order as it was listed
+     * @returns whether it was written: not where the order has changed since, or another call for it was
+     *   faster, however close they were
+     */
+    republish: (seen: OverdueOrder) => onDatabase(() => republish(db, seen)),
     /** @throws NotFoundError; ConflictError for a transition that is not allowed */
     setStatus: (id: string, status: OrderStatus) => onDatabase(() => setStatus(db, id, status)),
   };
@@ -237,6 +258,54 @@ async function tryToSetStatus(
   // The two clocks may differ by some milliseconds.
   const settledAfterSeconds = Math.max(0, changed.age_seconds);
   return status === "shipped" ? { order } : { order, settledAfterSeconds };
+}
+
+async function selectOverdue(
+  db: Queryable,
+  olderThanSeconds: number,
+  limit: number,
+): Promise<OverdueOrder[]> {
+  const pending: OrderStatus = "pending";
+  // updated_at too: what was republished just now is on its way.
+  const rows = await db.query<{ id: string; created_at: Date; updated_us: string }>`
+    SELECT id, created_at, (extract(epoch FROM updated_at) * 1000000)::bigint AS updated_us
+    FROM orders.orders AS overdue
+    WHERE status = ${pending}
+      AND created_at <= now() - make_interval(secs => ${olderThanSeconds})
+      AND updated_at <= now() - make_interval(secs => ${olderThanSeconds})
+      AND NOT EXISTS (SELECT 1 FROM orders.outbox AS event WHERE event.key = overdue.id::text)
+    ORDER BY created_at, id LIMIT ${limit}`;
+  return rows.map(({ id, created_at, updated_us }) => ({
+    id,
+    createdAt: created_at.toISOString(),
+    updatedUs: updated_us,
+  }));
+}
+
+/**
+ * The old event's trace context went with it, so this one begins a trace of its own.
+ *
+ * The change of `updated_at` is what two calls at once meet at: the second one waits for the first one's
+ * transaction, and then finds another order than it has seen.
+ */
+async function republish(db: TracedSql, { id, updatedUs }: OverdueOrder): Promise<boolean> {
+  const pending: OrderStatus = "pending";
+  return await inSpan("republish order", { [ATTR_ORDER_ID]: id }, () =>
+    db.transaction(async (tx) => {
+      const [row] = await tx.query<OrderRow>`
+        UPDATE orders.orders SET updated_at = now()
+        WHERE id = ${id} AND status = ${pending}
+          AND (extract(epoch FROM updated_at) * 1000000)::bigint = ${updatedUs}::bigint
+          AND NOT EXISTS (SELECT 1 FROM orders.outbox AS event WHERE event.key = ${id}::text)
+        RETURNING id, customer_id, status, total, created_at`;
+      if (!row) return false;
+      const order = toOrder(row, await selectItems(tx, [id]));
+      await traceCreate(ORDER_CREATED_TOPIC, id, async (headers) => {
+        await insertEvent(tx, ORDER_CREATED_TOPIC, id, orderCreatedValue(order), headers);
+      });
+      return true;
+    }),
+  );
 }
 
 /** Reads one order more than asked for: if it is there, there is a next page. */
