@@ -63,6 +63,8 @@ describe("the project's migrations", () => {
       from information_schema.columns where table_schema in ('orders', 'inventory')
       order by table_schema, table_name, ordinal_position`);
     expect(columns.map(({ column }) => column)).toEqual([
+      "inventory.forgotten_reservations.id boolean not null default true",
+      "inventory.forgotten_reservations.up_to timestamp with time zone not null",
       "inventory.items.item_id character varying not null",
       "inventory.items.name character varying not null",
       "inventory.items.available integer not null default 0",
@@ -73,6 +75,10 @@ describe("the project's migrations", () => {
       "inventory.reservations.status character varying not null",
       "inventory.reservations.created_at timestamp with time zone not null default now()",
       "inventory.reservations.updated_at timestamp with time zone not null default now()",
+      "orders.idempotency_keys.key character varying not null",
+      "orders.idempotency_keys.fingerprint character varying not null",
+      "orders.idempotency_keys.order_id uuid not null",
+      "orders.idempotency_keys.created_at timestamp with time zone not null default now()",
       "orders.order_items.id uuid not null",
       "orders.order_items.order_id uuid not null",
       "orders.order_items.item_id character varying not null",
@@ -96,8 +102,12 @@ describe("the project's migrations", () => {
       select regexp_replace(indexdef, '^.* ON (\\S+) USING btree ', '\\1 ') as index
       from pg_indexes where schemaname in ('orders', 'inventory') order by 1`);
     expect(indexes.map(({ index }) => index).sort()).toEqual([
+      "inventory.forgotten_reservations (id)",
       "inventory.items (item_id)",
       "inventory.reservations (order_id, item_id)",
+      "inventory.reservations (updated_at)",
+      "orders.idempotency_keys (created_at)",
+      "orders.idempotency_keys (key)",
       "orders.order_items (id)",
       "orders.order_items (order_id)",
       "orders.orders (created_at DESC, id DESC)",

@@ -265,13 +265,12 @@ async function getItem(db: Queryable, itemId: string, orderId?: string): Promise
       : await db.query<BookedItem>`
           SELECT item.item_id, item.name, item.available, item.reserved,
                  booked.quantity AS booked_quantity, booked.status AS booked_status,
-                 EXISTS (
-                   SELECT 1 FROM inventory.forgotten_reservations AS forgotten
-                   WHERE forgotten.up_to > to_timestamp(${earliestBooking(orderId)}::float8)
-                 ) AS may_be_forgotten
+                 forgotten.up_to IS NOT NULL AS may_be_forgotten
           FROM inventory.items AS item
           LEFT JOIN inventory.reservations AS booked
             ON booked.item_id = item.item_id AND booked.order_id = ${orderId}
+          LEFT JOIN inventory.forgotten_reservations AS forgotten
+            ON forgotten.up_to > to_timestamp(${earliestBooking(orderId)}::float8)
           WHERE item.item_id = ${itemId}`;
   if (!item) throw new NotFoundError(`there is no item ${itemId}`);
   return item;
