@@ -236,6 +236,23 @@ describe("the clean-up", () => {
     expect(left % 500).toBe(0);
   });
 
+  test("is on the metrics from the start of its service, before its first round", async () => {
+    const { sql, postgresUrl } = await database();
+    await oldReservations(sql, 10);
+    const inventory = await startInventory(postgresUrl, { CLEANUP_INTERVAL_MS: "86400000" });
+    const overdue = await until("it has looked", () =>
+      metric(inventory.url, /^orderflow_cleanup_overdue_seconds\S* (.+)$/m),
+    );
+    expect(overdue * 1_000).toBeCloseTo(10 * DAY_MS, -6);
+    expect(
+      await metric(
+        inventory.url,
+        /^orderflow_cleanup_deleted_total\S*inventory.reservations\S* (.+)$/m,
+      ),
+    ).toBe(0);
+    expect(await reservations(sql)).toBe(10);
+  });
+
   test("that fails says so, leaves the service at work, and goes on when it can", async () => {
     const { sql, postgresUrl } = await database();
     const inventory = await startInventory(postgresUrl);
