@@ -92,7 +92,10 @@ async function printSizes({ sql }: BenchDatabase, orders: number, wal: number): 
 
 /** Keys, values and headers of the topic's records, as they were given to Kafka. */
 async function printRecords(brokers: string): Promise<void> {
-  const kafka = createKafka({ brokers: brokers.split(","), clientId: "bench-sizes" });
+  const kafka = createKafka({
+    connection: { brokers: brokers.split(",") },
+    clientId: "bench-sizes",
+  });
   const admin = kafka.admin();
   await admin.connect();
   const offsets = await admin
