@@ -97,6 +97,7 @@ describe("the project's migrations", () => {
       "orders.outbox.payload text not null",
       "orders.outbox.headers jsonb not null default '{}'::jsonb",
       "orders.outbox.created_at timestamp with time zone not null default now()",
+      "orders.outbox.due_at timestamp with time zone not null default '-infinity'::timestamp with time zone",
     ]);
 
     const indexes: Array<{ index: string }> = await sql.unsafe(`

@@ -221,7 +221,11 @@ test.each([
   [["republish", "--older-than", "-1"], {}, /Usage/],
   [["republish", "--older-than", "1.5"], {}, /--older-than has to be/],
   [["list", "--all"], {}, /--all/],
-  [["list"], { POSTGRES_URL: "" }, /^POSTGRES_URL is required and not set\n$/],
+  [
+    ["list"],
+    { POSTGRES_URL: "" },
+    /^POSTGRES_URL is required and not set, nor is POSTGRES_URL_FILE\n$/,
+  ],
   [["list"], { KAFKA_BROKERS: "kafka" }, /^KAFKA_BROKERS must be/],
   [["list"], {}, /^the database does not answer.*\n$/],
 ])("%j with %j is refused with one clear text", async (args, env, text) => {

@@ -130,9 +130,9 @@ export async function onDatabase<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw mayPass(error)
-      ? new UnavailableError("the database does not answer; try again shortly", { cause: error })
-      : error;
+    if (!mayPass(error)) throw error;
+    throwIfTooLate(); // the wait may have been as long as the caller's
+    throw new UnavailableError("the database does not answer; try again shortly", { cause: error });
   }
 }
 

@@ -333,6 +333,13 @@ export const METRIC_TYPES: Readonly<Record<string, MetricType>> = {
       },
     },
   },
+  "orderflow.consumer.lag": {
+    instrument: "Gauge",
+    unit: "{message}",
+    about:
+      "Records that the consumer group has not committed yet; each of its members tells the whole group's.",
+    attributes: {},
+  },
   "orderflow.outbox.pending": {
     instrument: "Gauge",
     unit: "{event}",
