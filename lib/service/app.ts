@@ -108,9 +108,12 @@ export function createBaseApp(options: BaseAppOptions) {
   /** A client that sends slowly takes no place from others; it has one again when its body is there. */
   async function readUncounted(request: Request): Promise<unknown> {
     active--;
+    const body = bodies.begin();
     try {
-      return await bodies.wait(readJsonBody(request));
+      readJsonBody(request).then(body.resolve, body.reject);
+      return await body.promise;
     } finally {
+      bodies.end(body);
       active++;
     }
   }

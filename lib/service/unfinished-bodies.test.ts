@@ -8,10 +8,21 @@ const LONG_MS = 60_000;
 const written = spyOn(process.stdout, "write").mockImplementation(() => true);
 afterEach(() => void written.mockClear());
 
+/** Waits for a body as the app does. */
+async function wait(bodies: UnfinishedBodies, read: Promise<unknown>): Promise<unknown> {
+  const body = bodies.begin();
+  try {
+    read.then(body.resolve, body.reject);
+    return await body.promise;
+  } finally {
+    bodies.end(body);
+  }
+}
+
 /** A body that never comes, and what became of waiting for it. */
 function stalled(bodies: UnfinishedBodies) {
   const state = { givenUp: false };
-  const waiting = bodies.wait(new Promise<never>(() => {})).catch((error: unknown) => {
+  const waiting = wait(bodies, new Promise(() => {})).catch((error: unknown) => {
     state.givenUp = true;
     return error;
   });
@@ -21,9 +32,9 @@ function stalled(bodies: UnfinishedBodies) {
 describe("a body", () => {
   test("that is there in time gives what was read, or how reading it failed", async () => {
     const bodies = new UnfinishedBodies(1, LONG_MS);
-    expect(await bodies.wait(Promise.resolve("read"))).toBe("read");
-    await expect(bodies.wait(Promise.reject(new Error("no JSON")))).rejects.toThrow("no JSON");
-    expect(await bodies.wait(Promise.resolve("again"))).toBe("again");
+    expect(await wait(bodies, Promise.resolve("read"))).toBe("read");
+    await expect(wait(bodies, Promise.reject(new Error("no JSON")))).rejects.toThrow("no JSON");
+    expect(await wait(bodies, Promise.resolve("again"))).toBe("again");
   });
 
   test("that is not there in time is given up: 408, and the connection closes", async () => {
@@ -55,7 +66,7 @@ describe("with more bodies than may be on their way", () => {
     const [first, second, third] = [stalled(bodies), stalled(bodies), stalled(bodies)];
     expect(await first?.waiting).toBeInstanceOf(RequestTimeoutError);
     expect(second?.state.givenUp).toBe(false);
-    expect(await bodies.wait(Promise.resolve("read"))).toBe("read");
+    expect(await wait(bodies, Promise.resolve("read"))).toBe("read");
     expect(await second?.waiting).toBeInstanceOf(RequestTimeoutError);
     expect(third?.state.givenUp).toBe(false);
   });
@@ -63,7 +74,7 @@ describe("with more bodies than may be on their way", () => {
   test("one that has been read gives its place to the next", async () => {
     const bodies = new UnfinishedBodies(2, LONG_MS);
     const patient = stalled(bodies);
-    for (let n = 0; n < 10; n++) await bodies.wait(Promise.resolve(n));
+    for (let n = 0; n < 10; n++) await wait(bodies, Promise.resolve(n));
     expect(patient.state.givenUp).toBe(false);
   });
 
