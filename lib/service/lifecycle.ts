@@ -117,7 +117,8 @@ function listenOrExit(app: AnyElysia, { host, port }: ServiceConfig) {
     app.listen({ hostname: host, port });
   } catch (error) {
     const { code } = error as { code?: unknown };
-    if (code === "EADDRINUSE") exitWith(`PORT ${port} on ${host} is in use`);
+    // Any free port cannot be taken: Bun says so too of a host that it cannot listen on.
+    if (code === "EADDRINUSE" && port !== 0) exitWith(`PORT ${port} on ${host} is in use`);
     if (code === "EACCES") exitWith(`PORT ${port} on ${host} may not be listened on`);
     exitWith(`HOST ${host} cannot be listened on`);
   }
