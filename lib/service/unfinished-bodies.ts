@@ -14,6 +14,8 @@ const LOG_INTERVAL_MS = 10_000;
 /** A body that has begun. */
 export interface UnfinishedBody {
   readonly giveUpAtMs: number;
+  /** Announced, or here. */
+  bytes: number;
   /**
    * What whoever needs the body waits for: settled by those who read it, or rejected with a
    * RequestTimeoutError, which closes the connection, when its time is over or its place is needed.
@@ -23,8 +25,17 @@ export interface UnfinishedBody {
   readonly reject: (error: unknown) => void;
 }
 
+export interface BodyLimits {
+  /** Bodies at a time. */
+  readonly countMax: number;
+  /** Of all of them together, announced or here. */
+  readonly bytesMax: number;
+  /** For each. @default BODY_TIMEOUT_MS */
+  readonly timeoutMs?: number;
+}
+
 /**
- * The bodies that are on their way, a bounded number at a time.
+ * The bodies that are on their way, a bounded number and a bounded size at a time.
  *
  * At the bound it is the oldest one that is given up, not the newest that is turned away: a body of
  * an honest client is there in milliseconds, so the oldest ones are those of clients that stall, and
@@ -32,16 +43,19 @@ export interface UnfinishedBody {
  */
 export class UnfinishedBodies {
   readonly #countMax: number;
+  readonly #bytesMax: number;
   readonly #timeoutMs: number;
   /** In the order in which they began, which is also that of their ends: all have the same time. */
   readonly #bodies = new Set<UnfinishedBody>();
+  #bytes = 0;
   /** One for all: a timer for each would cost every request. */
   #timer: Timer | undefined;
   #givenUp = 0;
   #saidMs = Number.NEGATIVE_INFINITY;
 
-  constructor(countMax: number, timeoutMs = BODY_TIMEOUT_MS) {
+  constructor({ countMax, bytesMax, timeoutMs = BODY_TIMEOUT_MS }: BodyLimits) {
     this.#countMax = countMax;
+    this.#bytesMax = bytesMax;
     this.#timeoutMs = timeoutMs;
   }
 
@@ -55,19 +69,27 @@ export class UnfinishedBodies {
     // One promise and no Promise.race, no function around it: this is on every POST's way.
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const giveUpAtMs = performance.now() + this.#timeoutMs;
-    const body = { giveUpAtMs, promise, resolve, reject };
+    const body = { giveUpAtMs, bytes: 0, promise, resolve, reject };
     this.#bodies.add(body);
     if (!this.#timer) this.#timer = this.#wakeAt(giveUpAtMs);
     return body;
   }
 
-  /** A body is there, or is not waited for any more: its place is free. */
+  /** So many more bytes of a body are here, or have been announced. */
+  grow(body: UnfinishedBody, bytes: number): void {
+    if (!this.#bodies.has(body)) return;
+    body.bytes += bytes;
+    this.#bytes += bytes;
+    while (this.#bytes > this.#bytesMax) this.#giveUpOldest(OUTRUN);
+  }
+
+  /** A body is there, or is not waited for any more: its place is free. Safe to call again. */
   end(body: UnfinishedBody): void {
-    this.#bodies.delete(body);
+    if (this.#bodies.delete(body)) this.#bytes -= body.bytes;
   }
 
   #wakeAt(atMs: number): Timer {
-    const timer = setTimeout(() => this.#giveUpLate(), atMs - performance.now());
+    const timer = setTimeout(() => this.#giveUpLate(), Math.max(1, atMs - performance.now()));
     timer.unref();
     return timer;
   }
@@ -86,7 +108,7 @@ export class UnfinishedBodies {
   #giveUpOldest(why: string): void {
     const [oldest] = this.#bodies;
     if (!oldest) return;
-    this.#bodies.delete(oldest);
+    this.end(oldest);
     oldest.reject(new RequestTimeoutError(why));
     this.#sayGivenUp();
   }
