@@ -1,5 +1,6 @@
 /** The embedded trace store as its users see it: exporters on one port, Jaeger's API on the other. */
 import { afterEach, describe, expect, test } from "bun:test";
+import { hostname } from "node:os";
 import { gzipSync } from "node:zlib";
 import { SeverityNumber } from "@opentelemetry/api-logs";
 import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-proto";
@@ -12,6 +13,8 @@ import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trac
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import { decodeOtlp } from "#lib/embedded/traces/otlp-codec.ts";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
+import { refuseForeign } from "#lib/embedded/traces/own-requests.ts";
+import { exchange } from "./support/hostile/raw-http.ts";
 
 const stores: TraceStore[] = [];
 
@@ -438,6 +441,102 @@ describe("the trace pages", () => {
     expect(script).toContain("document.createElement");
     expect(script).not.toMatch(/innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(/);
   });
+});
+
+describe("pages of other sites", () => {
+  // A page whose name is rebound to 127.0.0.1 (DNS rebinding) is one origin with the store for its browser.
+  const FOREIGN = [
+    "rebound.example",
+    "rebound.example:16686",
+    "localhost.example",
+    "127.0.0.1.example",
+  ];
+  const ODD = [
+    "localhost@rebound.example",
+    "a b",
+    "localhost, rebound.example",
+    "localhost:x",
+    ":80",
+  ];
+
+  test.each([...FOREIGN, ...ODD])("read nothing by the name %s, on either port", async (host) => {
+    const store = await start();
+    await send(store, exportRequest({ attributes: { secret: "hunter2" } }));
+    for (const path of [
+      "/api/traces",
+      `/api/traces/${traceId(1)}`,
+      "/api/services",
+      "/",
+      "/viewer.js",
+    ]) {
+      const response = await fetch(store.queryUrl + path, { headers: { host } });
+      const text = await response.text();
+      expect(response.status, path).toBe(403);
+      expect(text).toContain("localhost");
+      expect(text).not.toContain("hunter2");
+    }
+    const response = await send(store, exportRequest(), { ...JSON_TYPE, host });
+    expect(response.status).toBe(403);
+    expect(store.stats().spans).toBe(1);
+  });
+
+  test.each(["https://rebound.example", "http://127.0.0.1.example:16686", "null", "file://"])(
+    "send no spans: the origin %s",
+    async (origin) => {
+      const store = await start();
+      expect((await send(store, exportRequest(), { ...JSON_TYPE, origin })).status).toBe(403);
+      // What a page may send without asking first is refused for its type, whoever sends it.
+      const simple = { "Content-Type": "text/plain" };
+      expect((await send(store, exportRequest(), simple)).status).toBe(415);
+      expect(store.stats().spans).toBe(0);
+    },
+  );
+
+  test("may link to a trace", async () => {
+    const store = await start();
+    const headers = { origin: "https://rebound.example", "sec-fetch-site": "cross-site" };
+    expect((await fetch(`${store.queryUrl}/trace/${traceId(1)}`, { headers })).status).toBe(200);
+  });
+});
+
+test.each([
+  "localhost",
+  "LOCALHOST:16686",
+  "localhost.",
+  "traces.localhost",
+  "127.0.0.1:1",
+  "127.1.2.3",
+  "[::1]",
+  "[::1]:16686",
+  "192.168.1.2",
+  "[fd00::1]:80",
+  hostname(),
+])("the store answers by the name %s of its machine", async (host) => {
+  const store = await start();
+  const response = await fetch(`${store.queryUrl}/api/services`, { headers: { host } });
+  expect(response.status).toBe(200);
+  const sent = await send(store, exportRequest(), { ...JSON_TYPE, host, origin: `http://${host}` });
+  expect(sent.status).toBe(200);
+});
+
+test("the store answers by the name that it was told to listen on", () => {
+  const request = new Request("http://host/", { headers: { host: "Traces.Example:16686" } });
+  expect(refuseForeign(request, "traces.example")).toBeUndefined();
+  expect(refuseForeign(request, "other.example")?.status).toBe(403);
+});
+
+test("the store answers HTTP/1.0, which names no host", async () => {
+  const store = await start();
+  await send(store, exportRequest());
+  const found = await exchange(store.queryUrl, `GET /api/traces/${traceId(1)} HTTP/1.0\r\n\r\n`);
+  expect([found?.status, found?.body.toString().includes(traceId(1))]).toEqual([200, true]);
+  const body = exportRequest();
+  const head = `POST /v1/traces HTTP/1.0\r\nContent-Type: application/json\r\n`;
+  const sent = await exchange(
+    store.otlpUrl,
+    `${head}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+  expect([sent?.status, store.stats().spans]).toEqual([200, 2]);
 });
 
 describe("starting and stopping", () => {

@@ -207,6 +207,10 @@ function inherited(): Record<string, string> {
   const entries = Object.entries(process.env).flatMap(([name, value]) =>
     value === undefined || NOT_INHERITED.test(name) ? [] : [[name, value] as const],
   );
-  // The services call each other on this machine: no proxy has a part in it.
-  return { ...Object.fromEntries(entries), NO_PROXY: HOST, no_proxy: HOST };
+  // Their calls to each other pass any proxy by; their exports would not, and what they export to is
+  // on this machine, where a proxy may not lead back to.
+  const noProxy = [process.env["no_proxy"] || process.env["NO_PROXY"], HOST, "localhost"]
+    .filter(Boolean)
+    .join(",");
+  return { ...Object.fromEntries(entries), NO_PROXY: noProxy, no_proxy: noProxy };
 }

@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { Kafka, logLevel, type LogEntry } from "kafkajs";
 import { logger } from "#lib/telemetry/logger.ts";
+import { createBrokerSockets, type BrokerSockets } from "./broker-sockets.ts";
 import { registerCodecs } from "./codecs.ts";
 import type { KafkaConnection } from "./config.ts";
 import { saslOptions } from "./sasl.ts";
@@ -20,18 +21,42 @@ export function createKafka(options: { connection: KafkaConnection; clientId: st
   const { brokers, ssl, sasl } = options.connection;
   stopIdleThrottleChecks();
   registerCodecs();
-  return new Kafka({
+  const sockets = createBrokerSockets(ssl);
+  const kafka = new Kafka({
     brokers: [...brokers],
     ...(ssl && { ssl }),
     ...(sasl && { sasl: saslOptions(sasl) }),
     clientId: options.clientId,
     connectionTimeout: 3_000,
-    requestTimeout: 10_000,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    socketFactory: sockets.factory,
     // Short, because whoever calls kafkajs here retries for longer, and knows when to give up.
     retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 5 },
     logLevel: logLevel.INFO,
     logCreator: () => log,
   });
+  unreachable.set(kafka, sockets.unreachable);
+  return kafka;
+}
+
+/**
+ * More than the longest answer takes: a write waits for replicas that the cluster has not given up yet
+ * (PRODUCE_TIMEOUT_MS), a join for the other members. A broker that is silent is noticed sooner.
+ */
+const REQUEST_TIMEOUT_MS = 12_000;
+/** How long a broker may wait for its replicas before it answers that they did not follow. */
+export const PRODUCE_TIMEOUT_MS = 10_000;
+/** How old knowledge of the cluster may be: who leads, and how many partitions there are. */
+export const METADATA_MAX_AGE_MS = 10_000;
+
+const unreachable = new WeakMap<Kafka, BrokerSockets["unreachable"]>();
+
+/**
+ * The brokers that a client cannot reach at present, each with what is wrong.
+ * @param kafka made by {@link createKafka}; for any other client none are known
+ */
+export function unreachableBrokers(kafka: Kafka): BrokerSockets["unreachable"] {
+  return unreachable.get(kafka) ?? new Map<string, string>();
 }
 
 /**

@@ -1,7 +1,6 @@
 // Consumer: handles a topic's records side by side, retries, buries what fails for good, loses none.
 import {
   CompressionTypes,
-  Partitioners,
   type EachBatchPayload,
   type Kafka,
   type KafkaMessage,
@@ -16,9 +15,11 @@ import { backoffMs, type Backoff } from "./backoff.ts";
 import { deadLetterHeaders, describeError } from "./dead-letter-headers.ts";
 import { isTooLarge } from "./errors.ts";
 import { startGroupSession, type GroupSession } from "./group-session.ts";
+import { startLagWatch, type LagWatch } from "./lag-watch.ts";
 import { OffsetTracker } from "./offset-tracker.ts";
 import { Outage } from "./outage.ts";
 import { ownRecord, recordBytes } from "./owned-record.ts";
+import { createPublisher, type Publisher } from "./publisher.ts";
 import {
   handleRecord,
   type Outcome,
@@ -27,7 +28,7 @@ import {
   type RecordInHand,
 } from "./record-handling.ts";
 import { Slots } from "#lib/waiting/slots.ts";
-import { allowRecordsOf, ensureTopics, MESSAGE_BYTES_MAX } from "./topics.ts";
+import { allowRecordsOf, ensureTopics, MESSAGE_BYTES_MAX, type TopicSpec } from "./topics.ts";
 import { settledWithin, sleep } from "#lib/waiting/waiting.ts";
 
 /** How to consume; see {@link startConsumer}. */
@@ -126,7 +127,10 @@ class RecordConsumer implements Consumer {
   readonly #slots: Slots;
   readonly #outage: Outage | undefined;
   readonly #handling: RecordHandlingOptions;
-  readonly #deadLetters: ReturnType<Kafka["producer"]>;
+  readonly #topics: { readonly own: TopicSpec; readonly deadLetters: TopicSpec };
+  readonly #deadLetters: Publisher;
+  #deadLettersConnected: Promise<void> | undefined;
+  #lagWatch: LagWatch | undefined;
   readonly #stopping = new AbortController();
 
   readonly #assignments = new Map<number, Assignment>();
@@ -157,13 +161,18 @@ class RecordConsumer implements Consumer {
       ...options,
     };
     const { kafka, groupId, handle, concurrency, backoff, retryLimitMs } = this.#options;
+    const { topic, deadLetterTopic, partitions } = this.#options;
     this.#slots = new Slots(concurrency);
     this.#outage = this.#createOutage();
-    this.#deadLetters = kafka.producer({
-      createPartitioner: Partitioners.DefaultPartitioner,
-      allowAutoTopicCreation: false,
-      retry: { retries: 2 }, // the record handling tries on
-    });
+    this.#topics = {
+      own: { topic, partitions },
+      deadLetters: {
+        topic: deadLetterTopic,
+        partitions,
+        config: { [MESSAGE_BYTES_MAX]: String(DEAD_LETTER_BYTES_MAX) },
+      },
+    };
+    this.#deadLetters = createPublisher(kafka, [this.#topics.deadLetters]);
     this.#handling = {
       groupId,
       location: callerLocation(),
@@ -181,7 +190,7 @@ class RecordConsumer implements Consumer {
   }
 
   get problem(): string | undefined {
-    return this.#problem;
+    return this.#problem ?? this.#lagWatch?.problem;
   }
 
   get inHand(): number {
@@ -189,7 +198,19 @@ class RecordConsumer implements Consumer {
   }
 
   start(): void {
+    const { kafka, groupId, topic } = this.#options;
     this.#life = this.#live();
+    this.#lagWatch = startLagWatch({
+      kafka,
+      groupId,
+      topic,
+      assigned: () => {
+        const fetched = this.#session?.fetched;
+        return new Map([...this.#assignments.keys()].map((one) => [one, fetched?.get(one)]));
+      },
+      isHeldBack: (partition) => this.#isHeldBack(this.#assignments.get(partition)),
+      onStalled: (error) => this.#session?.breakOff(error),
+    });
     this.#commitTimer = setInterval(() => {
       if (!this.#isCommitting) void this.#commitFinished();
     }, this.#options.commitIntervalMs);
@@ -228,15 +249,8 @@ class RecordConsumer implements Consumer {
   }
 
   async #join(): Promise<GroupSession> {
-    const { kafka, groupId, topic, deadLetterTopic, partitions, sessionTimeoutMs } = this.#options;
-    await ensureTopics(kafka, [
-      { topic, partitions },
-      {
-        topic: deadLetterTopic,
-        partitions,
-        config: { [MESSAGE_BYTES_MAX]: String(DEAD_LETTER_BYTES_MAX) },
-      },
-    ]);
+    const { kafka, groupId, topic, sessionTimeoutMs } = this.#options;
+    await ensureTopics(kafka, Object.values(this.#topics));
     const session = await startGroupSession({
       kafka,
       groupId,
@@ -353,12 +367,21 @@ class RecordConsumer implements Consumer {
         !this.#stopping.signal.aborted &&
         this.#assignments.get(payload.batch.partition) === assignment;
       if (!isWanted) return false;
-      const { inHandMax, inHandBytesMax } = this.#options;
-      const isFull = this.#inHand >= inHandMax || this.#inHandBytes >= inHandBytesMax;
-      if (!isFull && !assignment.tracker.isFull) return true;
+      if (!this.#isFull(assignment)) return true;
       await payload.heartbeat();
       await settledWithin(this.#roomFreed.promise, ROOM_CHECK_MS);
     }
+  }
+
+  #isFull(assignment: Assignment): boolean {
+    const { inHandMax, inHandBytesMax } = this.#options;
+    const isFull = this.#inHand >= inHandMax || this.#inHandBytes >= inHandBytesMax;
+    return isFull || assignment.tracker.isFull;
+  }
+
+  /** Whether a partition is left alone on purpose, for as long as it is so. */
+  #isHeldBack(assignment: Assignment | undefined): boolean {
+    return this.#isPaused || assignment === undefined || this.#isFull(assignment);
   }
 
   #start(message: KafkaMessage, partition: number, assignment: Assignment): void {
@@ -408,7 +431,7 @@ class RecordConsumer implements Consumer {
   ): Promise<void> {
     const { deadLetterTopic } = this.#options;
     await traceDeadLetter(deadLetterTopic, record, async () => {
-      await this.#deadLetters.connect(); // does nothing where it is connected
+      await this.#connectDeadLetters();
       const { key, value } = record;
       await this.#writeDeadLetter({ key, value, headers: deadLetterHeaders(record, failure) });
     });
@@ -421,14 +444,26 @@ class RecordConsumer implements Consumer {
     });
   }
 
+  /** Once, unless it fails. */
+  async #connectDeadLetters(): Promise<void> {
+    this.#deadLettersConnected ??= this.#deadLetters.connect();
+    try {
+      await this.#deadLettersConnected;
+    } catch (error) {
+      this.#deadLettersConnected = undefined;
+      throw error;
+    }
+  }
+
   /**
    * Writes the letter as it is; compressed where that is too large, since a topic's limit counts bytes
    * as they are written; and raises the limit where that is too large as well, for the next try.
    */
   async #writeDeadLetter(letter: Message): Promise<void> {
     const { kafka, deadLetterTopic: topic } = this.#options;
+    const partition = this.#deadLetters.partitionOf(topic, letter.key);
     const send = (compression: CompressionTypes) =>
-      this.#deadLetters.send({ topic, compression, messages: [letter] });
+      this.#deadLetters.publish(topic, partition, [letter], compression);
     try {
       await send(CompressionTypes.None);
       return;
@@ -488,7 +523,8 @@ class RecordConsumer implements Consumer {
     clearInterval(this.#commitTimer);
     await settledWithin(this.#commitFinished(), remainingMs() / 2);
     await this.#session?.leave(remainingMs());
-    await settledWithin(Promise.all([this.#life, this.#deadLetters.disconnect()]), remainingMs());
+    const rest = [this.#life, this.#deadLetters.disconnect(), this.#lagWatch?.stop()];
+    await settledWithin(Promise.all(rest), remainingMs());
   }
 }
 

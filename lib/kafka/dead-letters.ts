@@ -1,6 +1,8 @@
 // Dead letters: look at them, and send them back to the topic they came from.
 import { Partitioners, type IHeaders, type Kafka, type KafkaMessage, type Message } from "kafkajs";
 import { DEAD_LETTER_HEADERS, originalHeaders } from "./dead-letter-headers.ts";
+import { PRODUCE_TIMEOUT_MS } from "./client.ts";
+import { assertStored } from "./publisher.ts";
 import { ReplayMarks } from "./replay-marks.ts";
 import { readTopic, type OffsetRange } from "./topic-reader.ts";
 
@@ -126,16 +128,21 @@ export async function replayDeadLetters(
             place,
           });
         }
-        await producer.sendBatch({
-          topicMessages: messages.map(({ topic, message }) => ({ topic, messages: [message] })),
-        });
-        for (const { place } of messages) marked.add(BigInt(place.offset));
-        const last = records.at(-1);
-        if (selection === "all" && last !== undefined) {
-          marked.addAllBefore(BigInt(last.offset) + 1n);
+        try {
+          // Each by itself: a send across partitions can be fulfilled with some of its records nowhere.
+          for (const { topic: target, message, place } of messages) {
+            const sending = { topic: target, acks: -1, timeout: PRODUCE_TIMEOUT_MS };
+            assertStored(await producer.send({ ...sending, messages: [message] }), target);
+            marked.add(BigInt(place.offset));
+            replayed.push(place);
+          }
+          const last = records.at(-1);
+          if (selection === "all" && last !== undefined) {
+            marked.addAllBefore(BigInt(last.offset) + 1n);
+          }
+        } finally {
+          await commit({ partition, ...marked.toCommit() });
         }
-        await commit({ partition, ...marked.toCommit() });
-        replayed.push(...messages.map(({ place }) => place));
       },
     });
   } finally {

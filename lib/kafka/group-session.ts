@@ -9,6 +9,7 @@ import {
   type PartitionAssigner,
 } from "kafkajs";
 import { settledWithin } from "#lib/waiting/waiting.ts";
+import { METADATA_MAX_AGE_MS, unreachableBrokers } from "./client.ts";
 
 /** See {@link startGroupSession}. */
 export interface GroupSessionOptions {
@@ -36,6 +37,10 @@ export interface GroupSessionOptions {
 export interface GroupSession {
   /** Resolves with the reason when the session is beyond repair; it does not come back by itself. */
   readonly broken: Promise<Error>;
+  /** Up to which offset each partition was fetched since the last joining. */
+  readonly fetched: ReadonlyMap<number, bigint>;
+  /** Breaks it, for a reason that kafkajs does not see. */
+  breakOff(reason: Error): void;
   /** Commits offsets (the next ones to read) by partition, in the name of this membership. */
   commit(offsets: readonly { partition: number; offset: string }[]): Promise<void>;
   /** Stops fetching, also from partitions assigned later, but stays in the group. */
@@ -73,18 +78,25 @@ export async function startGroupSession(options: GroupSessionOptions): Promise<G
     heartbeatInterval: Math.min(HEARTBEAT_INTERVAL_MS, Math.floor(sessionTimeoutMs / 3)),
     maxWaitTimeInMs: FETCH_WAIT_MS,
     maxBytesPerPartition: FETCH_PARTITION_BYTES_MAX,
+    metadataMaxAge: METADATA_MAX_AGE_MS,
     allowAutoTopicCreation: false,
     partitionAssigners: [hookedAssigner(options)],
     retry: { restartOnFailure: () => Promise.resolve(false) },
   });
 
   const broken = Promise.withResolvers<Error>();
+  const fetched = new Map<number, bigint>();
   let hasLeft = false; // what a consumer that did not end in time still reports is no longer heard
   consumer.on(consumer.events.CRASH, ({ payload }) => broken.resolve(payload.error));
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
     if (hasLeft) return;
+    fetched.clear();
     options.onAssigned(payload.memberAssignment[topic] ?? [], payload.memberId);
     if (options.isPaused()) consumer.pause([{ topic }]);
+  });
+  // Told of batches without any record of ours too: a transaction's end, say.
+  consumer.on(consumer.events.START_BATCH_PROCESS, ({ payload }) => {
+    fetched.set(payload.partition, BigInt(payload.lastOffset) + 1n);
   });
   const stopWatching = watchForSilence(consumer, (error) => broken.resolve(error));
 
@@ -114,6 +126,8 @@ export async function startGroupSession(options: GroupSessionOptions): Promise<G
 
   return {
     broken: broken.promise,
+    fetched,
+    breakOff: broken.resolve,
     leave,
     commit: (offsets) =>
       consumer.commitOffsets(
@@ -133,17 +147,31 @@ function unlessBroken(change: () => void): void {
   }
 }
 
+/** The parts of kafkajs's cluster that its type declarations lack. */
+interface ClusterInside {
+  getNodeIds(): string[];
+  readonly brokerPool: {
+    readonly brokers: Record<string, { readonly connectionPool: { host: string; port: number } }>;
+  };
+}
+
 /**
- * kafkajs's own assigner, with a way to do something before the group is joined: kafkajs has no hook
- * there, but the first thing it does is to look for the group's coordinator, on the cluster object that
- * it also gives to the assigner. (Its REBALANCING event comes at the same moment, but is not waited for.)
+ * kafkajs's own assigner, with two hooks that kafkajs does not have, on the cluster object that it also
+ * gives to the assigner:
+ *
+ * - Before the group is joined the first thing it does is to look for the group's coordinator. (Its
+ *   REBALANCING event comes at the same moment, but is not waited for.)
+ * - It fetches from all brokers side by side, and where one fails it drops what the others brought and
+ *   begins anew. So a broker that is known to be unreachable is not among those it fetches from.
  *
  * @see https://github.com/tulios/kafkajs/blob/v2.2.4/src/consumer/consumerGroup.js
+ * @see https://github.com/tulios/kafkajs/blob/v2.2.4/src/consumer/fetchManager.js
  */
 function hookedAssigner(options: GroupSessionOptions): PartitionAssigner {
   let { formerMemberId } = options;
   return (config) => {
     const { cluster } = config;
+    fetchFromReachable(cluster as unknown as ClusterInside, options.kafka);
     const findGroupCoordinator = cluster.findGroupCoordinator.bind(cluster);
     cluster.findGroupCoordinator = async (group) => {
       await options.beforeJoin();
@@ -153,6 +181,21 @@ function hookedAssigner(options: GroupSessionOptions): PartitionAssigner {
       return coordinator;
     };
     return PartitionAssigners.roundRobin(config);
+  };
+}
+
+/** All of them where none can be reached: kafkajs then finds out by itself, and the session ends. */
+function fetchFromReachable(cluster: ClusterInside, kafka: Kafka): void {
+  const getNodeIds = cluster.getNodeIds.bind(cluster);
+  const unreachable = unreachableBrokers(kafka);
+  cluster.getNodeIds = () => {
+    const all = getNodeIds();
+    if (unreachable.size === 0) return all;
+    const reachable = all.filter((nodeId) => {
+      const { host, port } = cluster.brokerPool.brokers[nodeId]?.connectionPool ?? {};
+      return !unreachable.has(`${host}:${port}`);
+    });
+    return reachable.length > 0 ? reachable : all;
   };
 }
 

@@ -1,5 +1,11 @@
 // Topics: made by whichever service needs them first, so that services start in any order.
-import { ConfigResourceTypes, ConfigSource, type Admin, type Kafka } from "kafkajs";
+import {
+  ConfigResourceTypes,
+  ConfigSource,
+  type Admin,
+  type Kafka,
+  type PartitionMetadata,
+} from "kafkajs";
 
 /** A topic as a service needs it. */
 export interface TopicSpec {
@@ -16,20 +22,28 @@ export const MESSAGE_BYTES_MAX = "max.message.bytes";
 const CREATE_WITHIN_MS = 10_000;
 const LEADERS_WITHIN_MS = 10_000;
 const LEADER_POLL_MS = 100;
+/** kafkajs asks brokers at random, and fails where the one drawn cannot be reached. */
+const ASKED_BROKERS_MAX = 6;
 
 /**
  * Makes the topics that do not exist yet, with the broker's default replication, and waits until
- * every partition has a leader, so that the caller can produce and consume at once.
+ * their partitions have leaders, so that the caller can produce and consume at once. Topics that are
+ * there already are used as they are: while a broker is away some partitions have no leader, and the
+ * others have to go on.
  *
  * Does not try again by itself: the caller knows for how long it wants to.
  *
- * @throws KafkaJSError when no broker answers; Error when a partition has no leader after 10 s
+ * @returns how many partitions each of the topics has
+ * @throws KafkaJSError when no broker answers; Error when no partition of a topic has a leader after 10 s
  */
-export async function ensureTopics(kafka: Kafka, topics: readonly TopicSpec[]): Promise<void> {
+export async function ensureTopics(
+  kafka: Kafka,
+  topics: readonly TopicSpec[],
+): Promise<Map<string, number>> {
   const admin = kafka.admin();
   try {
     await admin.connect();
-    const existing = new Set(await admin.listTopics());
+    const existing = await describeTopics(admin);
     const missing = topics.filter(({ topic }) => !existing.has(topic));
     if (missing.length > 0) {
       // Another service may make them at this moment: kafkajs answers `false` for that, and it is fine.
@@ -44,7 +58,10 @@ export async function ensureTopics(kafka: Kafka, topics: readonly TopicSpec[]): 
         waitForLeaders: false, // not waited for when the topic existed, and that is needed too
       });
     }
-    for (const { topic } of topics) await waitForLeaders(admin, topic);
+    return await waitForLeaders(
+      admin,
+      topics.map(({ topic }) => topic),
+    );
   } finally {
     await admin.disconnect();
   }
@@ -79,23 +96,43 @@ export async function allowRecordsOf(kafka: Kafka, topic: string, bytes: number)
   }
 }
 
+/** A partition, as far as its leader is concerned. */
+type Partition = Pick<PartitionMetadata, "leader">;
+
 /**
- * Asks every partition's leader for its offsets: metadata can name a leader that does not know yet that
- * it is one, and would refuse the first records.
+ * Waits until every partition has a leader, but no longer than 10 s: then some are enough.
+ * @returns how many partitions each of the topics has
  */
-async function waitForLeaders(admin: Admin, topic: string): Promise<void> {
+async function waitForLeaders(admin: Admin, topics: string[]): Promise<Map<string, number>> {
   const deadlineMs = performance.now() + LEADERS_WITHIN_MS;
   for (;;) {
-    let cause: unknown;
-    try {
-      const partitions = await admin.fetchTopicOffsets(topic);
-      if (partitions.length > 0) return;
-    } catch (error) {
-      cause = error;
+    const described = await describeTopics(admin);
+    const partitionsOf = (topic: string) => described.get(topic) ?? [];
+    const isLate = performance.now() > deadlineMs;
+    const isUsable = (topic: string) => {
+      const led = partitionsOf(topic).filter(({ leader }) => leader >= 0).length;
+      return led > 0 && (isLate || led === partitionsOf(topic).length);
+    };
+    if (topics.every(isUsable)) {
+      return new Map(topics.map((topic) => [topic, partitionsOf(topic).length]));
     }
-    if (performance.now() > deadlineMs) {
-      throw new Error(`topic ${topic} is not usable after ${LEADERS_WITHIN_MS} ms`, { cause });
+    if (isLate) {
+      const unusable = topics.filter((topic) => !isUsable(topic)).join(", ");
+      throw new Error(`topic ${unusable} is not usable after ${LEADERS_WITHIN_MS} ms`);
     }
     await Bun.sleep(LEADER_POLL_MS);
+  }
+}
+
+/** All topics of the cluster. @throws what the last broker asked failed with */
+async function describeTopics(admin: Admin): Promise<Map<string, Partition[]>> {
+  for (let asked = 1; ; asked++) {
+    try {
+      const { topics } = await admin.fetchTopicMetadata();
+      return new Map(topics.map(({ name, partitions }) => [name, partitions]));
+    } catch (error) {
+      if (asked >= ASKED_BROKERS_MAX) throw error;
+      await Bun.sleep(LEADER_POLL_MS);
+    }
   }
 }

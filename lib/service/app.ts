@@ -18,6 +18,7 @@ import {
 } from "./errors.ts";
 import { readJsonBody } from "./json-body.ts";
 import { withTimeout } from "./timeout.ts";
+import { UnfinishedBodies } from "./unfinished-bodies.ts";
 import { describeValidation } from "./validation.ts";
 
 /** What a service needs to be ready: a name for people, and a probe that throws where it is not. */
@@ -44,13 +45,16 @@ export interface BaseAppOptions {
 type Handle = (request: Request) => Response | Promise<Response>;
 
 const READY_TIMEOUT_MS = 2_000;
-/** Bodies that may be on their way for each request that may be handled at a time. */
+/**
+ * Bodies that may be on their way for each request that may be handled at a time. With one more the
+ * oldest is given up.
+ */
 const BODIES_PER_REQUEST_MAX = 8;
 
 /** Makes the app. A service adds its routes to it. */
 export function createBaseApp(options: BaseAppOptions) {
   let active = 0;
-  let reading = 0;
+  const bodies = new UnfinishedBodies(BODIES_PER_REQUEST_MAX * options.requestsMax);
   const app = new Elysia({
     // Counted by readJsonBody instead: Bun's own limit answers 413 with an empty body.
     serve: {
@@ -72,9 +76,12 @@ export function createBaseApp(options: BaseAppOptions) {
     app
       // Of two wraps the later one is the outer one: shed requests are traced and counted too.
       .wrap((inner, request) => {
-        const handle = inner as unknown as Handle;
-        // With an odd Host header or CONNECT, Bun's server makes a URL that is none.
-        if (!URL.canParse(request.url)) return () => answerError(invalidUrl());
+        let handle = inner as unknown as Handle;
+        // With an odd Host header, with none, or with CONNECT, Bun's server makes a URL that is none.
+        if (!URL.canParse(request.url)) {
+          if (!isWithoutHost(request)) return () => answerError(invalidUrl());
+          handle = (again) => (inner as unknown as Handle)(withHost(again));
+        }
         if (isProbe(request)) return handle;
         return (again: Request) => (active < options.requestsMax ? counted(handle, again) : shed());
       })
@@ -100,14 +107,11 @@ export function createBaseApp(options: BaseAppOptions) {
 
   /** A client that sends slowly takes no place from others; it has one again when its body is there. */
   async function readUncounted(request: Request): Promise<unknown> {
-    if (reading >= BODIES_PER_REQUEST_MAX * options.requestsMax) throw tooBusy();
-    reading++;
     active--;
     try {
-      return await readJsonBody(request);
+      return await bodies.wait(readJsonBody(request));
     } finally {
       active++;
-      reading--;
     }
   }
 
@@ -156,6 +160,22 @@ function answerError(error: unknown): Response {
     { error: known?.message ?? "something went wrong on our side" },
     { status: known?.status ?? 500, headers: known?.headers ?? {} },
   );
+}
+
+/**
+ * HTTP/1.0 knows no Host header, and HTTP/1.1 lets it be empty where the target has no authority: load
+ * balancers' checks ask like this. HTTP/1.1 without the header is refused by Bun's parser, as RFC 9112
+ * (3.2) wants it; then no request gets here.
+ */
+function isWithoutHost({ headers, url }: Request): boolean {
+  return !headers.get("host") && url.startsWith("/");
+}
+
+/** The same request with a URL that can be parsed. Which host it names is nothing that a handler asks. */
+function withHost(request: Request & { params?: unknown }): Request {
+  const named = new Request(`http://localhost${request.url}`, request);
+  // Bun's router has put the path's parameters there, and Elysia takes them from there.
+  return Object.assign(named, { params: request.params });
 }
 
 function invalidUrl(): AppError {

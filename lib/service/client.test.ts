@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { CALLS_MAX, createServiceClient, errorInBody, pathSegment, probeHealth } from "./client.ts";
 import { TIMEOUT_HEADER } from "./deadline.ts";
+import { createDependency } from "./dependency.ts";
 import { BadGatewayError, GatewayTimeoutError, UnavailableError } from "./errors.ts";
 
 const cleanUps: (() => unknown)[] = [];
@@ -85,6 +86,29 @@ describe("more calls than one service is sent at a time", () => {
     // It tells the service behind what is left, the waiting taken off.
     expect(Number(body)).toBeLessThanOrEqual(3_900);
     await Promise.all(hanging);
+  });
+});
+
+describe("what HTTP_PROXY and its kin name", () => {
+  const VARIABLES = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"];
+
+  test.each(VARIABLES)("has no part in calls, nor in probes: %s", async (variable) => {
+    const before = process.env[variable];
+    cleanUps.push(() => {
+      if (before === undefined) delete process.env[variable];
+      else process.env[variable] = before;
+    });
+    let proxied = 0;
+    process.env[variable] = serve(() => {
+      proxied++;
+      return Response.json({ status: "not ready" }, { status: 503 });
+    });
+    const url = serve(() => new Response("direct"));
+    const answer = await createServiceClient("stock", url).call("POST", "/", { body: {} });
+    expect(answer.body).toBe("direct");
+    await probeHealth("stock", url);
+    expect(await createDependency("stock", url).isDown()).toBe(false);
+    expect(proxied).toBe(0);
   });
 });
 

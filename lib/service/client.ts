@@ -20,6 +20,12 @@ export const CALL_TIMEOUT_MS = 5_000;
  */
 export const CALLS_MAX = 120;
 
+/**
+ * An idle connection is closed after this time (Bun's timer takes up to 8 s longer): before our servers
+ * close it, which they do after 30 s, so that no call is sent at that very moment.
+ */
+const IDLE_TIMEOUT_S = 12;
+
 export interface CallOptions {
   body?: unknown;
   headers?: Record<string, string>;
@@ -47,9 +53,19 @@ export interface ServiceClient {
   ): Promise<TracedResponse>;
 }
 
-/** @param name of the service called, for error texts; @param baseUrl without a slash at its end */
+/**
+ * A client of one service, with connections of its own that never go through a proxy: HTTP_PROXY and
+ * its kin are for what is outside.
+ *
+ * @param name of the service called, for error texts
+ * @param baseUrl without a slash at its end
+ */
 export function createServiceClient(name: string, baseUrl: string): ServiceClient {
   const slots = new Slots(CALLS_MAX);
+  const session = new Bun.FetchSession({
+    proxy: false,
+    keepAlive: { idleTimeout: IDLE_TIMEOUT_S },
+  });
   return {
     name,
     async call(method, path, options = {}) {
@@ -63,6 +79,7 @@ export function createServiceClient(name: string, baseUrl: string): ServiceClien
         errorOf: errorInBody,
         location,
         headers,
+        session,
       };
       if (options.resendCount) request.resendCount = options.resendCount;
       if (options.body !== undefined) {
@@ -74,6 +91,9 @@ export function createServiceClient(name: string, baseUrl: string): ServiceClien
       } catch (error) {
         const cause = { cause: error };
         if (error instanceof Error && error.name === "TimeoutError") {
+          // Where one connection went silent, all that are kept may have: an address that moved, a
+          // dropped NAT entry. Each would cost a later call its whole time. Calls under way go on.
+          session.close();
           throw new GatewayTimeoutError(`the ${name} service did not answer in time`, cause);
         }
         throw new BadGatewayError(`the ${name} service cannot be reached`, cause);
@@ -113,13 +133,20 @@ export function pathSegment(text: string): string {
  * @throws Error that says what is wrong
  */
 export async function probeHealth(name: string, baseUrl: string, timeoutMs = 2_000): Promise<void> {
-  const response = await fetch(`${baseUrl}/healthz`, {
-    signal: AbortSignal.timeout(timeoutMs),
-  }).catch((error: unknown) => {
+  const response = await probe(`${baseUrl}/healthz`, timeoutMs).catch((error: unknown) => {
     throw new Error(`the ${name} service cannot be reached`, { cause: error });
   });
   await response.body?.cancel();
   if (response.status !== 200) throw new Error(`the ${name} service answers ${response.status}`);
+}
+
+/**
+ * Asks how a service is: past any proxy, as calls go, and over a connection of its own. One that was
+ * kept tells of the service as it was reached then.
+ * @throws what fetch throws: TypeError-like connection errors, TimeoutError after `timeoutMs`
+ */
+export function probe(url: string, timeoutMs: number): Promise<Response> {
+  return fetch(url, { signal: AbortSignal.timeout(timeoutMs), proxy: false, keepalive: false });
 }
 
 /** The `error` text of an answer in the house's form. */

@@ -1,6 +1,6 @@
 /** The connection pool to PostgreSQL, and what its errors mean to a caller. */
 import { SQL } from "bun";
-import { traceSql, type TracedSql } from "#lib/telemetry/sql.ts";
+import { traceSql, type Queryable, type TracedSql } from "#lib/telemetry/sql.ts";
 import { throwIfTooLate } from "./deadline.ts";
 import { UnavailableError } from "./errors.ts";
 
@@ -14,8 +14,8 @@ const CLOSE_TIMEOUT_S = 0.3;
 
 export interface Database {
   readonly sql: TracedSql;
-  /** The pool itself, for what is not traced: LISTEN, probes. */
-  readonly pool: SQL;
+  /** The same without spans, for probes. */
+  readonly untraced: Queryable;
   /**
    * Whether the database answers and its migrations have run.
    * @param table one that the service needs, schema-qualified
@@ -34,7 +34,10 @@ export function openDatabase(url: string, applicationName: string): Database {
     connection: { application_name: applicationName, statement_timeout: STATEMENT_TIMEOUT_MS },
   });
   return {
-    pool,
+    untraced: {
+      query: async (strings, ...values) => (await pool(strings, ...values)) as never,
+      run: async (text, values) => (await pool.unsafe(text, [...values])) as never,
+    },
     sql: traceSql(pool, url),
     // Untraced on purpose: it stands behind GET /readyz.
     async probe(table) {

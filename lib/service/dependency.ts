@@ -4,7 +4,7 @@
  */
 import { callerLocation } from "#lib/telemetry/code-location.ts";
 import type { TracedRequest, TracedResponse } from "#lib/telemetry/http-client.ts";
-import { createServiceClient, errorInBody, type CallOptions } from "./client.ts";
+import { createServiceClient, errorInBody, probe, type CallOptions } from "./client.ts";
 import { AppError } from "./errors.ts";
 
 const PROBE_TIMEOUT_MS = 2_000;
@@ -85,9 +85,7 @@ export function createDependency(name: string, baseUrl: string): Dependency {
     },
     async isDown() {
       try {
-        const response = await fetch(`${baseUrl}/readyz`, {
-          signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
-        });
+        const response = await probe(`${baseUrl}/readyz`, PROBE_TIMEOUT_MS);
         const body = await response.text();
         return response.status === 503 && saysNotReady(body);
       } catch {

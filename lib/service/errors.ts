@@ -47,6 +47,14 @@ export class ConflictError extends AppError {
   readonly retryable = false;
 }
 
+/** The request did not arrive whole in the time that this service waits for it. */
+export class RequestTimeoutError extends AppError {
+  readonly status = 408;
+  readonly retryable = true;
+  /** The rest of the body may still come, and nothing will read it. */
+  override readonly headers = { connection: "close" };
+}
+
 /** The body is larger than this service takes. */
 export class PayloadTooLargeError extends AppError {
   readonly status = 413;

@@ -116,12 +116,23 @@ function listenOrExit(app: AnyElysia, { host, port }: ServiceConfig) {
   try {
     app.listen({ hostname: host, port });
   } catch (error) {
+    // Whatever the error says: where no port at all can be had, it is the address that is wrong. For a
+    // name that does not resolve Bun may say "address in use".
+    if (!canListenOn(host)) exitWith(`HOST ${host} cannot be listened on`);
     const { code } = error as { code?: unknown };
-    if (code === "EADDRINUSE") exitWith(`PORT ${port} on ${host} is in use`);
     if (code === "EACCES") exitWith(`PORT ${port} on ${host} may not be listened on`);
-    exitWith(`HOST ${host} cannot be listened on`);
+    exitWith(`PORT ${port} on ${host} is in use`);
   }
   return app.server as Bun.Server<unknown>;
+}
+
+function canListenOn(hostname: string): boolean {
+  try {
+    Bun.listen({ hostname, port: 0, socket: { data() {} } }).stop(true);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** One line for a person, then the end: nothing is running yet. */

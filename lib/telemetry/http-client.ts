@@ -32,6 +32,8 @@ export interface TracedRequest {
   location?: Attributes | undefined;
   /** The text that says what a failed response means, taken from its body. */
   errorOf?: (status: number, body: string) => string | undefined;
+  /** Whose connections to use, and whose proxy or none. @default those of plain fetch */
+  session?: Bun.FetchSession;
 }
 
 export interface TracedResponse {
@@ -75,6 +77,7 @@ export async function tracedFetch(url: string, request: TracedRequest): Promise<
       ...(request.body === undefined ? {} : { body: request.body }),
       redirect: "manual",
       signal: AbortSignal.timeout(request.timeoutMs),
+      session: request.session,
     });
     // Noted before the body is there: it may break off.
     status = response.status;

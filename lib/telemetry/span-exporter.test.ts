@@ -28,7 +28,7 @@ test("spans arrive through the exporter's transport without its own encoder bein
       throw new Error("the stock encoder was asked");
     };
     const provider = new BasicTracerProvider({
-      spanProcessors: [new BatchSpanProcessor(createSpanExporter())],
+      spanProcessors: [new BatchSpanProcessor(createSpanExporter(process.env))],
     });
     provider.getTracer("test").startSpan("reserve items").end();
     await provider.shutdown();

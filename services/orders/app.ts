@@ -7,20 +7,20 @@ import { isUtf8Query, isUuid } from "#lib/service/validation.ts";
 import { ATTR_ORDER_STATUS } from "#lib/telemetry/attributes.ts";
 import { orderSettleDuration, ordersCreated, ordersSettled } from "#lib/telemetry/instruments.ts";
 import { nextLink, parsePageRequest, type PageRequest } from "./list-page.ts";
-import type { OutboxBell } from "./outbox-bell.ts";
+import type { Relay } from "./relay.ts";
 import type { OrderRepository, Page } from "./repository.ts";
 
 export function addOrdersRoutes(
   app: ReturnType<typeof createBaseApp>,
   orders: OrderRepository,
-  bell: Pick<OutboxBell, "ring">,
+  relay: Pick<Relay, "ring">,
 ) {
   app
     .post(
       "/orders",
       async ({ body, set }) => {
         const order = await orders.create(body);
-        bell.ring();
+        relay.ring();
         ordersCreated.add(1);
         set.status = 201;
         set.headers["location"] = `/orders/${order.id}`;

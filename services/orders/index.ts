@@ -4,7 +4,6 @@ import { openDatabase } from "#lib/service/database.ts";
 import { startService } from "#lib/service/lifecycle.ts";
 import { addOrdersRoutes } from "./app.ts";
 import { loadOrdersConfig } from "./config.ts";
-import { hangOutboxBell } from "./outbox-bell.ts";
 import { startRelay } from "./relay.ts";
 import { createOrderRepository } from "./repository.ts";
 
@@ -14,12 +13,8 @@ const { config } = service;
 const database = openDatabase(config.postgresUrl, "orders");
 service.afterWork("database", () => database.close());
 
-const bell = hangOutboxBell(database);
-service.onStop("outbox bell", () => bell.stop());
-
 const relay = startRelay({
   database,
-  bell,
   kafka: createKafka({ connection: config.kafka, clientId: "orders" }),
   pollIntervalMs: config.relayPollIntervalMs,
   batchRowsMax: config.relayBatchRowsMax,
@@ -28,5 +23,10 @@ service.onStop("relay", () => relay.stop());
 
 // Orders are accepted without Kafka: their events wait in the outbox. The body of /readyz tells.
 const ready = { postgres: () => database.probe("orders.outbox") };
-const app = service.baseApp(ready, { info: () => ({ kafka: relay.problem ?? "ok" }) });
-service.listen(addOrdersRoutes(app, createOrderRepository(database.sql), bell), ready);
+const app = service.baseApp(ready, {
+  info: () => ({
+    kafka: relay.problem ?? "ok",
+    ...(relay.backlog !== undefined && { outbox: relay.backlog }),
+  }),
+});
+service.listen(addOrdersRoutes(app, createOrderRepository(database.sql), relay), ready);

@@ -1,5 +1,6 @@
 /** The trace store for the demo and the tests: an OTLP receiver, a ring of traces, Jaeger's query API and a page to look. */
 import { answerJaegerQuery } from "./jaeger-query.ts";
+import { refuseForeign, urlOf } from "./own-requests.ts";
 import { createOtlpReceiver } from "./otlp-receiver.ts";
 import { type StoredTrace, TraceRing, type TraceRingStats } from "./trace-ring.ts";
 import { answerViewer } from "./viewer.ts";
@@ -84,8 +85,8 @@ export async function startTraceStore(options: TraceStoreOptions = {}): Promise<
   return {
     otlpPort: otlp.port,
     queryPort: query.port,
-    otlpUrl: urlOf(host, otlp.port),
-    queryUrl: urlOf(host, query.port),
+    otlpUrl: baseUrl(host, otlp.port),
+    queryUrl: baseUrl(host, query.port),
     traces: () => ring.all(),
     trace: (traceId) => ring.get(traceId),
     metrics: () => metrics.requests,
@@ -109,13 +110,13 @@ function listen(
     return Bun.serve({
       hostname,
       port,
-      fetch,
+      fetch: (request) => refuseForeign(request, hostname) ?? fetch(request),
       // Our handler counts the bytes itself, so that a refusal says why.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       error: () => new Response("the trace store failed to answer\n", { status: 500 }),
     }) as Server;
   } catch (cause) {
-    throw new Error(`the trace store cannot listen on ${urlOf(hostname, port)}`, { cause });
+    throw new Error(`the trace store cannot listen on ${baseUrl(hostname, port)}`, { cause });
   }
 }
 
@@ -123,7 +124,7 @@ function answerQuery(ring: TraceRing, request: Request): Response {
   if (request.method !== "GET" && request.method !== "HEAD") {
     return new Response("use GET\n", { status: 405, headers: { Allow: "GET, HEAD" } });
   }
-  const url = new URL(request.url);
+  const url = urlOf(request);
   const found = answerJaegerQuery(ring, url) ?? answerViewer(url);
   return found ?? new Response("there is nothing here\n", { status: 404 });
 }
@@ -146,6 +147,6 @@ class LatestExports {
   }
 }
 
-function urlOf(host: string, port: number): string {
+function baseUrl(host: string, port: number): string {
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

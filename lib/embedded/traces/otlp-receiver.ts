@@ -1,6 +1,7 @@
 /** The OTLP/HTTP receiver: takes export requests, answers them, and hands on what they hold. */
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
+import { urlOf } from "./own-requests.ts";
 import { decodeOtlp, encodeOtlp, OtlpDecodeError, type OtlpEncoding } from "./otlp-codec.ts";
 import type { OtlpTrace } from "./otlp.ts";
 import type { AddResult } from "./trace-ring.ts";
@@ -24,7 +25,7 @@ export function createOtlpReceiver(
   bodyBytesMax: number,
 ): (request: Request) => Promise<Response> {
   return async (request) => {
-    const signal = SIGNALS[new URL(request.url).pathname];
+    const signal = SIGNALS[urlOf(request).pathname];
     const encoding = encodingOf(request);
     try {
       if (!signal) throw new Refusal(404, "there is nothing here; OTLP goes to /v1/traces, …");
