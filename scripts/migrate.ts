@@ -13,6 +13,7 @@ import {
   type MigrateOptions,
   type Step,
 } from "#lib/migrate/index.ts";
+import { secret } from "#lib/service/config.ts";
 
 const USAGE =
   "usage: bun run migrate up [N] | down [N] | version | force V | create NAME " +
@@ -64,8 +65,8 @@ async function run(args: readonly string[]): Promise<void> {
 }
 
 function options(): MigrateOptions {
-  const postgresUrl = process.env["POSTGRES_URL"];
-  if (!postgresUrl) throw new MigrateError("POSTGRES_URL is not set");
+  const postgresUrl = secret(process.env, "POSTGRES_URL");
+  if (!postgresUrl) throw new MigrateError("POSTGRES_URL is not set, nor is POSTGRES_URL_FILE");
   return { postgresUrl, migrationsPath: migrationsPath(), onStep: printStep };
 }
 

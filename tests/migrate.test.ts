@@ -11,6 +11,7 @@ import { SQL } from "bun";
 import { startPostgres, type EmbeddedPostgres } from "#lib/embedded/postgres.ts";
 import { forceVersion, migrateDown, migrateUp, readVersion } from "#lib/migrate/index.ts";
 import { migrationLockId } from "#lib/migrate/migration-lock.ts";
+import { startTcpProxy } from "./support/tcp-proxy.ts";
 
 const START_TIMEOUT_MS = 60_000;
 const PROJECT = join(import.meta.dir, "..");
@@ -317,6 +318,54 @@ describe("a migration that fails", () => {
   });
 });
 
+describe("a run", () => {
+  test("that lost its lock on the way is an error, whatever else went well", async () => {
+    await writeMigrations({ "000001_unlock.up.sql": "select pg_advisory_unlock_all();" });
+
+    await expect(migrateUp({ postgresUrl, migrationsPath: folder })).rejects.toThrow(
+      "the migration lock was not ours any more",
+    );
+  });
+
+  test("does not wait for ever for its own book", async () => {
+    await migrateUp({ postgresUrl });
+    using other = await sql.reserve();
+    await other.unsafe("begin; lock table public.schema_migrations");
+
+    const limits = { answerMs: 300, watchMs: 60_000 };
+    await expect(migrateUp({ postgresUrl, limits })).rejects.toThrow(
+      "PostgreSQL did not answer within 0.3 s",
+    );
+    await other.unsafe("rollback");
+    expect(await migrateUp({ postgresUrl })).toEqual({ from: LATEST, to: LATEST });
+  });
+
+  test("whose session ended unheard is an error; one whose file takes long is not", async () => {
+    const { hostname, port } = new URL(postgresUrl);
+    const proxy = await startTcpProxy({ host: hostname, port: Number(port) || 5432 });
+    try {
+      const url = new URL(postgresUrl);
+      [url.hostname, url.port] = ["127.0.0.1", String(proxy.port)];
+      const options = { postgresUrl: url.href, migrationsPath: folder };
+      const limits = { answerMs: 10_000, watchMs: 50 };
+      await writeMigrations({ "000001_long.up.sql": "select pg_sleep(1);" });
+      expect(await migrateUp({ ...options, limits })).toEqual({ from: null, to: 1 });
+
+      await writeMigrations({ "000002_endless.up.sql": "select pg_sleep(600);" });
+      const endless = migrateUp({ ...options, limits });
+      endless.catch(() => {});
+      const findIt = "from pg_stat_activity where query = 'select pg_sleep(600);'";
+      await until(async () => (await query(`select 1 ${findIt}`)).length > 0);
+      proxy.connections.at(0)?.silence();
+      await query(`select pg_terminate_backend(pid) ${findIt}`);
+      await expect(endless).rejects.toThrow("the server has ended the session that ran it");
+      expect(await readRows()).toEqual([{ version: "2", dirty: true }]);
+    } finally {
+      await proxy.stop();
+    }
+  });
+});
+
 describe("two runs at once", () => {
   test("apply each migration once, and both succeed", async () => {
     const runs = await Promise.all([migrateUp({ postgresUrl }), migrateUp({ postgresUrl })]);
@@ -364,6 +413,17 @@ describe("bun run migrate", () => {
     expect((await run("down")).out).toEndWith(`version ${LATEST - 1}\n`);
     expect((await run("down", "99")).out).toEndWith("no migration\n");
     expect(await run("down")).toEqual({ status: 0, out: "no change\n", err: "" });
+  });
+
+  test("takes the URL from the file of POSTGRES_URL_FILE, too", async () => {
+    const path = join(folder, "url");
+    await writeFile(path, `${postgresUrl}\n`);
+    const env = { POSTGRES_URL: undefined, POSTGRES_URL_FILE: path };
+
+    expect(await runWith(env, "version")).toEqual({ status: 0, out: "no migration\n", err: "" });
+    const { status, err } = await runWith({ POSTGRES_URL_FILE: path }, "version");
+    expect(status).toBe(1);
+    expectOneLine(err, "POSTGRES_URL and POSTGRES_URL_FILE are both set");
   });
 
   test("force writes a version and runs nothing", async () => {

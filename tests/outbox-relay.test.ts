@@ -24,7 +24,7 @@ beforeAll(async () => {
   const server = await startPostgres();
   undo.push(() => server.stop());
   await migrateUp({ postgresUrl: server.url });
-  database = openDatabase(server.url, "relay-test");
+  database = openDatabase({ url: server.url, pooler: "none" }, "relay-test");
   undo.push(() => database.close());
   sql = new SQL(server.url, { max: 2 });
   undo.push(() => sql.close());

@@ -1,6 +1,6 @@
 // The book golang-migrate keeps in the database: one row that says which version the schema is at.
 
-import type { ReservedSQL } from "bun";
+import type { MigrationSession } from "./connection.ts";
 
 /** What the book says. */
 export interface BookEntry {
@@ -21,20 +21,20 @@ export const NO_VERSION = -1;
  * Creates the book where it is missing. Call it under the migration lock.
  * @see https://github.com/golang-migrate/migrate/blob/v4.19.0/database/postgres/postgres.go
  */
-export async function ensureBook(sql: ReservedSQL): Promise<void> {
+export async function ensureBook(session: MigrationSession): Promise<void> {
   // Asked first, since CREATE … IF NOT EXISTS needs the right to create even where there is nothing
   // to do.
-  if (await bookExists(sql)) return;
-  await sql.unsafe(
+  if (await bookExists(session)) return;
+  await session.ask(
     `create table if not exists ${BOOK} (version bigint not null primary key, dirty boolean not null)`,
   );
 }
 
 /** Reads the book; a database without one is before the first migration. */
-export async function readBook(sql: ReservedSQL): Promise<BookEntry> {
-  if (!(await bookExists(sql))) return { version: null, dirty: false };
+export async function readBook(session: MigrationSession): Promise<BookEntry> {
+  if (!(await bookExists(session))) return { version: null, dirty: false };
   // Bun returns a bigint column as a string.
-  const rows: Array<{ version: string; dirty: boolean }> = await sql.unsafe(
+  const rows = await session.ask<{ version: string; dirty: boolean }>(
     `select version, dirty from ${BOOK} limit 1`,
   );
   const row = rows[0];
@@ -44,7 +44,7 @@ export async function readBook(sql: ReservedSQL): Promise<BookEntry> {
 }
 
 /** Replaces the book's row, in one transaction, as golang-migrate does. */
-export async function writeBook(sql: ReservedSQL, entry: BookEntry): Promise<void> {
+export async function writeBook(session: MigrationSession, entry: BookEntry): Promise<void> {
   const { version, dirty } = entry;
   // A clean "before the first" is an empty book; a dirty one must be seen, so it gets a row.
   const insert =
@@ -53,11 +53,11 @@ export async function writeBook(sql: ReservedSQL, entry: BookEntry): Promise<voi
       : `insert into ${BOOK} (version, dirty) values (${version ?? NO_VERSION}, ${dirty});`;
   // An explicit BEGIN: a file that left its own transaction open is then committed together with
   // this row, never rolled back while the book says that it ran.
-  await sql.unsafe(`begin; truncate ${BOOK}; ${insert} commit`);
+  await session.ask(`begin; truncate ${BOOK}; ${insert} commit`);
 }
 
-async function bookExists(sql: ReservedSQL): Promise<boolean> {
-  const rows: Array<{ found: boolean }> = await sql.unsafe(
+async function bookExists(session: MigrationSession): Promise<boolean> {
+  const rows = await session.ask<{ found: boolean }>(
     `select to_regclass('${BOOK}') is not null as found`,
   );
   return rows[0]?.found === true;

@@ -2,32 +2,78 @@
 
 import { SQL, type ReservedSQL } from "bun";
 
+import {
+  DIRECT_MARK,
+  IS_DIRECT_SQL,
+  isParameterRefused,
+  isRefusedByPooler,
+  KEEP_ALIVE,
+} from "#lib/service/postgres-startup.ts";
 import { MigrateError } from "./errors.ts";
+import { IDENTITY_SQL, whileSessionLives, type SessionIdentity } from "./session-watch.ts";
 
 const CONNECT_TIMEOUT_S = 10;
+
+/** Bounds of a run, in milliseconds. */
+export interface MigrateLimits {
+  /**
+   * For each of the tool's own statements, which are small.
+   * @default 60_000, as a backup may hold the book for a while
+   */
+  readonly answerMs: number;
+  /** How often the server is asked whether the session of a long file is still there. @default 30_000 */
+  readonly watchMs: number;
+}
+
+const DEFAULT_LIMITS: MigrateLimits = { answerMs: 60_000, watchMs: 30_000 };
+
+/** The one session of a run: what it locks, it holds. */
+export interface MigrationSession {
+  /**
+   * Runs a statement of the tool's own.
+   * @throws SQL.PostgresError; MigrateError where there is no answer in time
+   */
+  ask<Row>(text: string): Promise<Row[]>;
+  /**
+   * Runs a migration file. It may rightly take hours, so that there is no limit, but the server is
+   * asked every now and then whether the session is still there.
+   * @throws SQL.PostgresError; MigrateError where the session is gone
+   */
+  runFile(text: string): Promise<void>;
+}
 
 /**
  * Opens one connection, hands it to `work`, and closes it, also after a failure.
  * @param postgresUrl `postgres://user:password@host:port/database`
- * @throws MigrateError for a bad URL, where PostgreSQL does not answer within 10 s or refuses, and
- *   for any PostgreSQL error that `work` lets through
+ * @throws MigrateError for a bad URL, where PostgreSQL does not answer within 10 s or refuses, where
+ *   a pooler stands before it, and for any PostgreSQL error that `work` lets through
  */
 export async function withConnection<T>(
   postgresUrl: string,
-  work: (sql: ReservedSQL, databaseName: string) => Promise<T>,
+  work: (session: MigrationSession, databaseName: string) => Promise<T>,
+  limits: MigrateLimits = DEFAULT_LIMITS,
 ): Promise<T> {
   const { address, databaseName } = parsePostgresUrl(postgresUrl);
-  const pool = new SQL({ url: postgresUrl, max: 1, connectionTimeout: CONNECT_TIMEOUT_S });
+  const { pool, reserved } = await connect(postgresUrl, address);
   try {
-    // Reserved: a pool would replace a lost connection in silence, and the new one would go on
-    // without the lock.
-    using session = await reserve(pool, address);
+    const ask = <Row>(text: string) => answerInTime<Row>(reserved.unsafe(text), limits.answerMs);
+    const [found] = await ask<{ direct: boolean }>(`select ${IS_DIRECT_SQL} as direct`);
+    if (!found?.direct) throw new MigrateError(throughPooler(address));
+    const [identity] = await ask<SessionIdentity>(IDENTITY_SQL);
+    const isThere = () => hasSession(postgresUrl, address, identity, limits.answerMs);
+    const session: MigrationSession = {
+      ask,
+      async runFile(text) {
+        await whileSessionLives(reserved.unsafe(text).execute(), isThere, limits.watchMs);
+      },
+    };
     return await work(session, databaseName);
   } catch (error) {
     if (!(error instanceof SQL.PostgresError)) throw error;
     throw new MigrateError(`PostgreSQL: ${describePostgresError(error)}`, { cause: error });
   } finally {
-    await pool.close();
+    // At once: what is under way after a failure may never be answered.
+    await pool.close({ timeout: 0 });
   }
 }
 
@@ -55,16 +101,80 @@ export function describePostgresError(error: SQL.PostgresError): string {
   return `${error.message}${detail} (${error.errno ?? error.code})`.replaceAll(/\s+/g, " ");
 }
 
-async function reserve(pool: SQL, address: string): Promise<ReservedSQL> {
+interface Connected {
+  readonly pool: SQL;
+  readonly reserved: ReservedSQL;
+}
+
+async function connect(
+  postgresUrl: string,
+  address: string,
+  keepAlive: Readonly<Record<string, number>> = KEEP_ALIVE,
+): Promise<Connected> {
+  const pool = new SQL({
+    url: postgresUrl,
+    max: 1,
+    connectionTimeout: CONNECT_TIMEOUT_S,
+    connection: { application_name: "orderflow-migrate", ...DIRECT_MARK, ...keepAlive },
+  });
   try {
-    return await pool.reserve();
+    // Reserved: a pool would replace a lost connection in silence, and the new one would go on
+    // without the lock.
+    return { pool, reserved: await pool.reserve() };
   } catch (error) {
+    await pool.close({ timeout: 0 });
+    if (isParameterRefused(error) && Object.keys(keepAlive).length > 0) {
+      return await connect(postgresUrl, address, {});
+    }
+    if (isRefusedByPooler(error)) throw new MigrateError(throughPooler(address), { cause: error });
     // Also errors that are not PostgreSQL's: a certificate that fails verification is a plain one.
     const reason =
       error instanceof SQL.PostgresError ? describePostgresError(error) : String(error);
     throw new MigrateError(`cannot connect to PostgreSQL at ${address}: ${reason}`, {
       cause: error,
     });
+  }
+}
+
+/** Asks on a connection of its own. */
+async function hasSession(
+  postgresUrl: string,
+  address: string,
+  identity: SessionIdentity | undefined,
+  answerMs: number,
+): Promise<boolean> {
+  const { pool, reserved } = await connect(postgresUrl, address);
+  try {
+    const answer = reserved<{ found: boolean }[]>`
+      select exists (
+        select from pg_stat_activity
+        where pid = ${identity?.pid} and backend_start::text = ${identity?.startedAt}
+      ) as found`;
+    const [row] = await answerInTime(answer, answerMs);
+    return row?.found === true;
+  } finally {
+    await pool.close({ timeout: 0 });
+  }
+}
+
+function throughPooler(address: string): string {
+  return (
+    `at ${address} there is a pooler, through which a migration would lose its lock: ` +
+    "POSTGRES_URL must be the server's own (direct) URL here"
+  );
+}
+
+async function answerInTime<Row>(answer: Promise<Row[]>, limitMs: number): Promise<Row[]> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    late.reject(new MigrateError(`PostgreSQL did not answer within ${limitMs / 1_000} s`));
+  }, limitMs);
+  try {
+    return await Promise.race([answer, late.promise]);
+  } finally {
+    clearTimeout(timer);
+    // Ended with the connection, it is nobody's any more.
+    answer.catch(() => {});
   }
 }
 

@@ -1,7 +1,6 @@
 // The lock that lets one migration run at a time, be it ours or golang-migrate's.
 
-import type { ReservedSQL } from "bun";
-
+import type { MigrationSession } from "./connection.ts";
 import { MigrateError } from "./errors.ts";
 
 /** golang-migrate's default, in milliseconds. */
@@ -14,22 +13,30 @@ const LOCK_ID_SALT = 1_486_364_155;
 
 /**
  * Runs `work` while this session holds the database's migration lock.
- * @param sql the session that does the work: the lock belongs to it
+ * @param session the one that does the work: the lock belongs to it
  * @param databaseName as it stands in the connection URL, decoded
  * @param waitMs how long to wait for another run to end
- * @throws MigrateError where the lock is still held after `waitMs`
+ * @throws MigrateError where the lock is still held after `waitMs`, or was lost on the way
  */
 export async function withMigrationLock<T>(
-  sql: ReservedSQL,
+  session: MigrationSession,
   databaseName: string,
   waitMs: number,
   work: () => Promise<T>,
 ): Promise<T> {
   const lockId = migrationLockId(databaseName);
-  await acquire(sql, lockId, waitMs);
+  await acquire(session, lockId, waitMs);
   const result = await work();
   // Not in a finally: after a failure the session ends, and PostgreSQL frees its lock.
-  await sql.unsafe(`select pg_advisory_unlock(${lockId})`);
+  const [released] = await session.ask<{ was_ours: boolean }>(
+    `select pg_advisory_unlock(${lockId}) as was_ours`,
+  );
+  if (released?.was_ours !== true) {
+    throw new MigrateError(
+      "the migration lock was not ours any more when it was to be given back: another run may have " +
+        "worked at the same time; look at the schema, and use the server's own (direct) URL",
+    );
+  }
   return result;
 }
 
@@ -48,10 +55,10 @@ export function migrationLockId(databaseName: string): number {
 // Asks again and again instead of waiting inside pg_advisory_lock: a waiting SELECT holds a
 // snapshot, and CREATE INDEX CONCURRENTLY in the run that has the lock would wait for it in turn –
 // a deadlock that leaves the database dirty.
-async function acquire(sql: ReservedSQL, lockId: number, waitMs: number): Promise<void> {
+async function acquire(session: MigrationSession, lockId: number, waitMs: number): Promise<void> {
   const deadlineMs = performance.now() + waitMs;
   for (;;) {
-    const rows: Array<{ locked: boolean }> = await sql.unsafe(
+    const rows = await session.ask<{ locked: boolean }>(
       `select pg_try_advisory_lock(${lockId}) as locked`,
     );
     if (rows[0]?.locked === true) return;

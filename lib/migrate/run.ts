@@ -3,10 +3,15 @@
 
 import { join } from "node:path";
 
-import { SQL, type ReservedSQL } from "bun";
+import { SQL } from "bun";
 
 import { ensureBook, NO_VERSION, readBook, writeBook, type BookEntry } from "./book.ts";
-import { describePostgresError, withConnection } from "./connection.ts";
+import {
+  describePostgresError,
+  withConnection,
+  type MigrateLimits,
+  type MigrationSession,
+} from "./connection.ts";
 import { MigrateError } from "./errors.ts";
 import { readMigrations, resolveMigrationsFolder, type Migration } from "./migration-files.ts";
 import { LOCK_WAIT_MS, withMigrationLock } from "./migration-lock.ts";
@@ -20,6 +25,8 @@ export interface MigrateOptions {
   readonly migrationsPath?: string | undefined;
   /** How long to wait for another run to end. @default 15_000 */
   readonly lockWaitMs?: number | undefined;
+  /** Bounds of each wait for the server. */
+  readonly limits?: MigrateLimits | undefined;
   /** Called after each file, with the time it took. */
   readonly onStep?: ((step: Step, durationMs: number) => void) | undefined;
 }
@@ -79,16 +86,16 @@ export async function forceVersion(
   options: MigrateOptions & { readonly version: number | null },
 ): Promise<void> {
   const { version } = options;
-  await runLocked(options, async ({ sql, migrations, folder }) => {
+  await runLocked(options, async ({ session, migrations, folder }) => {
     if (version !== null && !migrations.some((migration) => migration.version === version)) {
       throw new MigrateError(`no migration in ${folder} has version ${version}`);
     }
-    await writeBook(sql, { version, dirty: false });
+    await writeBook(session, { version, dirty: false });
   });
 }
 
 interface Run {
-  readonly sql: ReservedSQL;
+  readonly session: MigrationSession;
   readonly folder: string;
   readonly migrations: readonly Migration[];
 }
@@ -96,16 +103,16 @@ interface Run {
 async function runLocked<T>(options: MigrateOptions, work: (run: Run) => Promise<T>): Promise<T> {
   const folder = resolveMigrationsFolder(options.migrationsPath);
   const migrations = await readMigrations(folder);
-  return await withConnection(options.postgresUrl, async (sql, databaseName) =>
-    withMigrationLock(sql, databaseName, options.lockWaitMs ?? LOCK_WAIT_MS, async () => {
-      await ensureBook(sql);
-      return await work({ sql, folder, migrations });
-    }),
-  );
+  const run = (session: MigrationSession, databaseName: string) =>
+    withMigrationLock(session, databaseName, options.lockWaitMs ?? LOCK_WAIT_MS, async () => {
+      await ensureBook(session);
+      return await work({ session, folder, migrations });
+    });
+  return await withConnection(options.postgresUrl, run, options.limits);
 }
 
-async function readCleanVersion({ sql, folder, migrations }: Run): Promise<number | null> {
-  const { version, dirty } = await readBook(sql);
+async function readCleanVersion({ session, folder, migrations }: Run): Promise<number | null> {
+  const { version, dirty } = await readBook(session);
   if (dirty) throw new MigrateError(describeDirty(version, migrations));
   if (version !== null && !migrations.some((migration) => migration.version === version)) {
     throw new MigrateError(
@@ -116,22 +123,22 @@ async function readCleanVersion({ sql, folder, migrations }: Run): Promise<numbe
 }
 
 async function runSteps(
-  { sql, folder }: Run,
+  { session, folder }: Run,
   steps: readonly Step[],
   onStep: MigrateOptions["onStep"],
 ): Promise<void> {
   for (const step of steps) {
     const startMs = performance.now();
     const statements = await Bun.file(join(folder, step.file)).text();
-    await writeBook(sql, { version: step.to, dirty: true });
+    await writeBook(session, { version: step.to, dirty: true });
     try {
       // The whole file in one simple query: PostgreSQL runs it as one transaction, unless the file
       // commits by itself. No time limit: a large backfill may rightly take hours.
-      await sql.unsafe(statements);
+      await session.runFile(statements);
     } catch (error) {
       throw new MigrateError(describeFailure(step, statements, error), { cause: error });
     }
-    await writeBook(sql, { version: step.to, dirty: false });
+    await writeBook(session, { version: step.to, dirty: false });
     onStep?.(step, performance.now() - startMs);
   }
 }

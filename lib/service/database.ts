@@ -1,20 +1,36 @@
-/** The connection pool to PostgreSQL, and what its errors mean to a caller. */
+/** The database: its pool of connections, and what its errors mean to a caller. */
 import { SQL } from "bun";
-import { traceSql, type Queryable, type TracedSql } from "#lib/telemetry/sql.ts";
+import { logger } from "#lib/telemetry/logger.ts";
+import { traceSql, untracedSql, type Queryable, type TracedSql } from "#lib/telemetry/sql.ts";
+import type { DatabaseConfig } from "./config.ts";
+import { ConnectionPool, POOL_LIMITS } from "./connection-pool.ts";
 import { throwIfTooLate } from "./deadline.ts";
 import { UnavailableError } from "./errors.ts";
+import type { OpenSession } from "./pooled-connection.ts";
+import { openPostgresSession } from "./postgres-session.ts";
+import {
+  DIRECT_MARK,
+  IS_DIRECT_SQL,
+  isParameterRefused,
+  isRefusedByPooler,
+  KEEP_ALIVE,
+  SERVER_LIMITS,
+} from "./postgres-startup.ts";
 
-/** Connections of one process. PostgreSQL's own default allows 100 in all. */
-const CONNECTIONS_MAX = 16;
-const CONNECT_TIMEOUT_S = 5;
-/** Below the gateway's 5 s: a statement that hangs is given up before its caller is. */
-const STATEMENT_TIMEOUT_MS = 4_500;
-/** Who closes the pool has waited for its work already. */
-const CLOSE_TIMEOUT_S = 0.3;
+/** Who closes the database has waited for its work already. */
+const CLOSE_TIMEOUT_MS = 300;
+/** A pooler hands on no start-up parameters: each transaction brings its bounds, in its first message. */
+const BEGIN_WITH_LIMITS = [
+  "BEGIN",
+  ...Object.entries(SERVER_LIMITS).map(([name, ms]) => `SET LOCAL ${name} = ${ms}`),
+].join("; ");
+/** Above the pool's own limit, which tells more. */
+const CONNECT_TIMEOUT_S = Math.ceil(POOL_LIMITS.connectMs / 1_000) + 1;
+const SET_POOLER = "set POSTGRES_POOLER=transaction, or use the server's own address";
 
 export interface Database {
   readonly sql: TracedSql;
-  /** The same without spans, for probes. */
+  /** The same without spans: for probes, and for looks that are taken again and again. */
   readonly untraced: Queryable;
   /**
    * Whether the database answers and its migrations have run.
@@ -26,26 +42,75 @@ export interface Database {
 }
 
 /** Opens the pool; connections are made when they are first needed, and again when they are lost. */
-export function openDatabase(url: string, applicationName: string): Database {
-  const pool = new SQL({
-    url,
-    max: CONNECTIONS_MAX,
-    connectionTimeout: CONNECT_TIMEOUT_S,
-    connection: { application_name: applicationName, statement_timeout: STATEMENT_TIMEOUT_MS },
-  });
+export function openDatabase({ url, pooler }: DatabaseConfig, applicationName: string): Database {
+  const isDirect = pooler === "none";
+  const pool = new ConnectionPool(
+    isDirect ? directSessions(url, applicationName) : pooledSessions(url, applicationName),
+  );
+  const untraced = untracedSql(pool);
+  let hasWarned = false;
   return {
-    untraced: {
-      query: async (strings, ...values) => (await pool(strings, ...values)) as never,
-      run: async (text, values) => (await pool.unsafe(text, [...values])) as never,
-    },
-    sql: traceSql(pool, url),
-    // Untraced on purpose: it stands behind GET /readyz.
+    sql: traceSql(pool, url, isDirect ? "BEGIN" : BEGIN_WITH_LIMITS),
+    untraced,
     async probe(table) {
-      const [found] = await pool`SELECT to_regclass(${table}) IS NOT NULL AS migrated`;
+      const [found] = await untraced
+        .run<{ migrated: boolean; is_direct: boolean; statement_timeout: string }>(
+          `SELECT to_regclass($1) IS NOT NULL AS migrated, ${IS_DIRECT_SQL} AS is_direct, ` +
+            `current_setting('statement_timeout') AS statement_timeout`,
+          [table],
+        )
+        .catch((error: unknown) => {
+          if (!isRefusedByPooler(error)) throw error;
+          const { message } = error as Error;
+          throw new Error(`a pooler refuses the connection (${message}): ${SET_POOLER}`);
+        });
+      if (isDirect && !found?.is_direct) {
+        throw new Error(`a pooler drops the connection's start-up parameters: ${SET_POOLER}`);
+      }
       if (!found?.migrated) throw new Error(`table ${table} is missing: run the migrations`);
+      if (!isDirect && found.statement_timeout === "0" && !hasWarned) {
+        hasWarned = true;
+        logger.warn(
+          "statements outside of transactions have no limit on the server: " +
+            "ALTER ROLE … SET statement_timeout sets one behind a pooler",
+        );
+      }
     },
-    close: () => pool.close({ timeout: CLOSE_TIMEOUT_S }),
+    close: () => pool.close(CLOSE_TIMEOUT_MS),
   };
+}
+
+/** Connections to the server itself. One that does not know some socket option goes without them. */
+function directSessions(url: string, applicationName: string): OpenSession {
+  const needed = { application_name: applicationName, ...SERVER_LIMITS, ...DIRECT_MARK };
+  let parameters: Record<string, string | number> = { ...needed, ...KEEP_ALIVE };
+  return (onClosed) => {
+    const session = openPostgresSession(
+      { url, parameters, prepare: true, connectTimeoutS: CONNECT_TIMEOUT_S },
+      onClosed,
+    );
+    session.opened.catch((error: unknown) => {
+      if (!isParameterRefused(error) || parameters === needed) return;
+      parameters = needed;
+      logger.warn("PostgreSQL refuses keep-alive settings; the next connection has none", {
+        error,
+      });
+    });
+    return session;
+  };
+}
+
+/**
+ * Connections through a transaction pooler. With `prepare: false` Bun parses and runs a statement in
+ * one exchange, which a pooler keeps on one server.
+ */
+function pooledSessions(url: string, applicationName: string): OpenSession {
+  const parameters = { application_name: applicationName };
+  return (onClosed) =>
+    openPostgresSession(
+      { url, parameters, prepare: false, connectTimeoutS: CONNECT_TIMEOUT_S },
+      onClosed,
+    );
 }
 
 /**

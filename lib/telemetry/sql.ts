@@ -1,5 +1,5 @@
 /**
- * SQL statements: one CLIENT span each, BEGIN, COMMIT and ROLLBACK included, over Bun's `SQL`.
+ * SQL statements: one CLIENT span each, BEGIN, COMMIT and ROLLBACK included, over a pool.
  *
  * The text on the span is the text PostgreSQL gets, with `$1` placeholders; values never leave
  * through telemetry. The name is the statement's summary, for example `SELECT orders.orders`.
@@ -7,7 +7,6 @@
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/db/postgresql.md
  */
 import { SpanKind, trace, context, type Attributes } from "@opentelemetry/api";
-import type { ReservedSQL, SQL } from "bun";
 import {
   ATTR_DB_NAMESPACE,
   ATTR_DB_QUERY_SUMMARY,
@@ -27,8 +26,22 @@ import { summarizeQuery } from "./sql-summary.ts";
 const POSTGRES_PORT = 5432;
 const TEXTS_MAX = 200;
 
-/** What can run a statement: a pool, or the one connection of a transaction. */
-type Connection = Pick<SQL, "unsafe">;
+/** What can run a statement: a pool, or the one connection of a transaction. Bun's `SQL` is one. */
+export interface StatementRunner {
+  unsafe(text: string, values?: unknown[]): PromiseLike<unknown>;
+}
+
+/** A connection that was taken out of its pool. */
+export interface Reserved extends StatementRunner {
+  /** Gives it back. Afterwards it runs nothing any more. */
+  release(): void;
+}
+
+/** Where connections come from. */
+export interface StatementPool extends StatementRunner {
+  reserve(): Promise<Reserved>;
+}
+
 type Execute = (text: string, values: unknown[]) => Promise<unknown>;
 
 interface Statement {
@@ -62,16 +75,17 @@ export interface TracedSql extends Queryable {
 
 /**
  * Wraps a pool.
- * @param pool a `SQL` from "bun"
+ * @param pool runs the statements
  * @param url the URL it was made with; host, port and database name of it go on the spans
+ * @param begin what begins a transaction; more statements may follow the BEGIN, in the same message
  */
-export function traceSql(pool: SQL, url: string): TracedSql {
+export function traceSql(pool: StatementPool, url: string, begin = "BEGIN"): TracedSql {
   const statements = new Statements(targetAttributes(url));
   return {
     ...queryable(pool, statements),
     async transaction<T>(work: (connection: Queryable) => Promise<T>): Promise<T> {
       const location = callerLocation();
-      let connection: ReservedSQL | undefined;
+      let connection: Reserved | undefined;
       const control = (text: string) =>
         runTraced(statements.ofText(text), [], location, async (...statement) => {
           // Inside the span of BEGIN: a pool that is empty, or a server that is away, shows there.
@@ -79,9 +93,9 @@ export function traceSql(pool: SQL, url: string): TracedSql {
           return await connection.unsafe(...statement);
         });
       try {
-        await control("BEGIN");
+        await control(begin);
         try {
-          const result = await work(queryable(connection as unknown as ReservedSQL, statements));
+          const result = await work(queryable(connection as Reserved, statements));
           await control("COMMIT");
           return result;
         } catch (error) {
@@ -97,8 +111,25 @@ export function traceSql(pool: SQL, url: string): TracedSql {
   };
 }
 
-function queryable(connection: Connection, statements: Statements): Queryable {
-  const execute: Execute = (text, values) => connection.unsafe(text, values);
+/** Wraps a pool without any spans: for probes and for looks that are taken again and again. */
+export function untracedSql(pool: StatementRunner): Queryable {
+  return {
+    async query<Row>(strings: TemplateStringsArray, ...values: unknown[]) {
+      return (await pool.unsafe(withPlaceholders(strings), values)) as Row[];
+    },
+    async run<Row>(text: string, values: readonly unknown[]) {
+      return (await pool.unsafe(text, [...values])) as Row[];
+    },
+  };
+}
+
+/** The text of a tagged template, with `$1` and so on in the place of its values. */
+function withPlaceholders(strings: TemplateStringsArray): string {
+  return strings.reduce((before, after, index) => `${before}$${index}${after}`).trim();
+}
+
+function queryable(connection: StatementRunner, statements: Statements): Queryable {
+  const execute: Execute = async (text, values) => await connection.unsafe(text, values);
   return {
     query<Row>(strings: TemplateStringsArray, ...values: unknown[]) {
       return runTraced<Row>(statements.ofTemplate(strings), values, callerLocation(), execute);
@@ -164,8 +195,7 @@ class Statements {
   ofTemplate(strings: TemplateStringsArray): Statement {
     let statement = this.#templates.get(strings);
     if (!statement) {
-      const text = strings.reduce((before, after, index) => `${before}$${index}${after}`);
-      statement = this.#create(text.trim());
+      statement = this.#create(withPlaceholders(strings));
       this.#templates.set(strings, statement);
     }
     return statement;

@@ -31,10 +31,37 @@ test("someone who gives up waiting leaves the line and takes no slot", async () 
   expect(slots.taken).toBe(1);
 });
 
+test("someone who waits for a time leaves the line at its end, and takes no slot", async () => {
+  const slots = new Slots(1);
+  await slots.acquireWithin(5, () => new Error("there is room"));
+  const late = slots.acquireWithin(5, () => new Error("too late"));
+  const patient = slots.acquireWithin(60_000, () => new Error("for ever"));
+  await expect(late).rejects.toThrow("too late");
+  slots.release();
+  await patient;
+  expect(slots.taken).toBe(1);
+});
+
 test("who comes with a signal that is aborted already takes no slot", async () => {
   const slots = new Slots(1);
   await expect(slots.acquire(AbortSignal.abort(new Error("late")))).rejects.toThrow("late");
   expect(slots.taken).toBe(0);
+});
+
+test("can be tried, without a wait and without passing those in line", async () => {
+  const slots = new Slots(1);
+  expect(slots.tryAcquire()).toBeTrue();
+  expect(slots.tryAcquire()).toBeFalse();
+  const waiting = slots.acquire(never);
+  slots.release();
+  expect(slots.tryAcquire()).toBeFalse();
+  await waiting;
+  slots.release();
+  const end = slots.hold();
+  expect(slots.tryAcquire()).toBeFalse();
+  end();
+  expect(slots.tryAcquire()).toBeTrue();
+  expect(slots.taken).toBe(1);
 });
 
 test("lets nobody in until the last hold ends", async () => {

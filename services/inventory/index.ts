@@ -1,13 +1,13 @@
 /** The inventory service: stock, and its reservation for orders. */
-import { postgresUrl } from "#lib/service/config.ts";
+import { databaseConfig } from "#lib/service/config.ts";
 import { openDatabase } from "#lib/service/database.ts";
 import { startService } from "#lib/service/lifecycle.ts";
 import { addInventoryRoutes } from "./app.ts";
 import { createStock } from "./stock.ts";
 
-const service = startService("inventory", 8082, (env) => ({ postgresUrl: postgresUrl(env) }));
+const service = startService("inventory", 8082, (env) => ({ database: databaseConfig(env) }));
 
-const database = openDatabase(service.config.postgresUrl, "inventory");
+const database = openDatabase(service.config.database, "inventory");
 service.afterWork("database", () => database.close());
 
 const ready = { postgres: () => database.probe("inventory.reservations") };

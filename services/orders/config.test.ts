@@ -5,13 +5,14 @@ const needed = { POSTGRES_URL: "postgres://u:p@db/orders", KAFKA_BROKERS: "kafka
 
 test("orders knows its database and its brokers", () => {
   expect(loadOrdersConfig(needed)).toMatchObject({
-    postgresUrl: "postgres://u:p@db/orders",
+    database: { url: "postgres://u:p@db/orders", pooler: "none" },
     kafka: { brokers: ["kafka:9092"] },
   });
 });
 
 test.each([
   ["POSTGRES_URL", undefined],
+  ["POSTGRES_POOLER", "statement"],
   ["KAFKA_BROKERS", undefined],
   ["RELAY_POLL_INTERVAL_MS", "49"],
   ["RELAY_BATCH_ROWS_MAX", "0"],

@@ -1,19 +1,19 @@
 /** The orders service's own configuration. */
 import { loadKafkaConfig, type KafkaConnection } from "#lib/kafka/config.ts";
-import { integer, postgresUrl, type Env } from "#lib/service/config.ts";
+import { databaseConfig, integer, type DatabaseConfig, type Env } from "#lib/service/config.ts";
 
 export interface OrdersConfig {
-  postgresUrl: string;
+  database: DatabaseConfig;
   kafka: KafkaConnection;
-  /** How often the relay looks for events that no notification told it of. */
+  /** How often the relay looks for events that nobody told it of. */
   relayPollIntervalMs: number;
-  /** Events published at a time. */
+  /** Events taken in hand at a time. */
   relayBatchRowsMax: number;
 }
 
 export function loadOrdersConfig(env: Env): Readonly<OrdersConfig> {
   return {
-    postgresUrl: postgresUrl(env),
+    database: databaseConfig(env),
     kafka: loadKafkaConfig(env),
     relayPollIntervalMs: integer(env, "RELAY_POLL_INTERVAL_MS", 2_000, { min: 50, max: 3_600_000 }),
     relayBatchRowsMax: integer(env, "RELAY_BATCH_ROWS_MAX", 100, { min: 1, max: 1_000 }),

@@ -10,7 +10,7 @@ import { createOrderRepository } from "./repository.ts";
 const service = startService("orders", 8081, loadOrdersConfig);
 const { config } = service;
 
-const database = openDatabase(config.postgresUrl, "orders");
+const database = openDatabase(config.database, "orders");
 service.afterWork("database", () => database.close());
 
 const relay = startRelay({

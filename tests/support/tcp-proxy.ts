@@ -69,8 +69,13 @@ const HELD_BYTES_MAX = 64 * 1024 * 1024;
  * Starts a proxy. `delay` and `drip` of the proxy hold for new connections, too.
  * @param upstream where connections lead, until `switchTo`
  * @param port to listen on, on 127.0.0.1; 0 for a free one
+ * @param onClientBytes told of what clients send, as it comes
  */
-export async function startTcpProxy(upstream: Upstream, port = 0): Promise<TcpProxy> {
+export async function startTcpProxy(
+  upstream: Upstream,
+  port = 0,
+  onClientBytes?: (connectionId: number, bytes: Buffer) => void,
+): Promise<TcpProxy> {
   const all = new Set<Connection>();
   let target = upstream;
   let newOnes: "forward" | "refuse" | "silence" = "forward";
@@ -81,7 +86,9 @@ export async function startTcpProxy(upstream: Upstream, port = 0): Promise<TcpPr
 
   const accept = (client: Socket) => {
     acceptedCount += 1;
-    const connection = new Connection(acceptedCount, client, target, () => all.delete(connection));
+    const id = acceptedCount;
+    if (onClientBytes) client.on("data", (bytes: Buffer) => onClientBytes(id, bytes));
+    const connection = new Connection(id, client, target, () => all.delete(connection));
     connection.delay(delayMs);
     connection.drip(pace);
     if (newOnes === "silence") connection.silence();

@@ -1,0 +1,275 @@
+// Tests of the pool, over connections that run nothing and can be made to go silent.
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { SQL } from "bun";
+import { ConnectionPool, POOL_LIMITS, type PoolLimits } from "./connection-pool.ts";
+import { PoolError, type Session } from "./pooled-connection.ts";
+
+/** Far shorter than in earnest, and still far longer than what does not wait. */
+const LIMITS: PoolLimits = {
+  ...POOL_LIMITS,
+  connectionsMax: 3,
+  acquireMs: 200,
+  connectMs: 200,
+  statementMs: 200,
+  checkMs: 100,
+};
+
+/** A connection of a server that is told what to answer. */
+class FakeSession implements Session {
+  readonly ran: string[] = [];
+  isSilent = false;
+  isClosed = false;
+  readonly opened: Promise<void>;
+  readonly #pending = new Set<(error: Error) => void>();
+  readonly #onClosed: () => void;
+  constructor(
+    readonly answer: (text: string) => Promise<unknown> | unknown,
+    onClosed: () => void,
+  ) {
+    this.#onClosed = onClosed;
+    this.opened = connecting.isSilent
+      ? new Promise((_, reject) => this.#pending.add(reject))
+      : Promise.resolve();
+  }
+  async unsafe(text: string): Promise<unknown> {
+    this.ran.push(text);
+    const lost = Promise.withResolvers<never>();
+    this.#pending.add(lost.reject);
+    const silence = new Promise<never>(() => {});
+    const answer = this.isSilent ? silence : Promise.resolve(this.answer(text));
+    return await Promise.race([answer, lost.promise]);
+  }
+  async close() {
+    this.lose();
+  }
+  /** The connection breaks. */
+  lose() {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    for (const reject of this.#pending) reject(new Error("Connection closed"));
+    this.#onClosed();
+  }
+}
+
+const connecting = { isSilent: false };
+let sessions: FakeSession[] = [];
+let pool: ConnectionPool;
+/** What the server answers, of which each test says its own. */
+let answer: (text: string) => Promise<unknown> | unknown;
+
+function open(limits: Partial<PoolLimits> = {}) {
+  pool = new ConnectionPool(
+    (onClosed) => {
+      const session = new FakeSession((text) => answer(text), onClosed);
+      sessions.push(session);
+      return session;
+    },
+    { ...LIMITS, ...limits },
+  );
+}
+
+beforeEach(() => {
+  sessions = [];
+  connecting.isSilent = false;
+  answer = (text) => [{ text }];
+  open();
+});
+afterEach(() => pool.close(0));
+
+/** Lets everything that is ready happen. */
+const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+const codeOf = (work: PromiseLike<unknown>) =>
+  work.then(
+    () => "answered",
+    (error: unknown) => (error instanceof PoolError ? error.code : String(error)),
+  );
+/** Opens that many connections, which are idle then. */
+async function warm(count: number) {
+  await Promise.all(Array.from({ length: count }, () => pool.unsafe("warm")));
+  expect(sessions).toHaveLength(count);
+}
+const openSessions = () => sessions.filter(({ isClosed }) => !isClosed);
+
+test("hands out the connection used last, and makes one only when all are in use", async () => {
+  await warm(3);
+  for (const text of ["a", "b", "c"]) expect(await pool.unsafe(text)).toEqual([{ text }]);
+  expect(sessions.map(({ ran }) => ran.length).toSorted()).toEqual([1, 1, 4]);
+});
+
+test("makes no more than it may, and who waits too long is told", async () => {
+  answer = (text) => (text === "slow" ? Bun.sleep(120) : [{ text }]);
+  const slow = Promise.all([1, 2, 3].map(() => pool.unsafe("slow")));
+  expect(await pool.unsafe("next")).toEqual([{ text: "next" }]);
+  await slow;
+  expect(sessions).toHaveLength(3);
+  const held = await Promise.all([1, 2, 3].map(() => pool.reserve()));
+  expect(await codeOf(pool.unsafe("too late"))).toBe("ERR_POSTGRES_ACQUIRE_TIMEOUT");
+  held[0]?.release();
+  expect(await codeOf(pool.unsafe("in time"))).toBe("answered");
+  for (const one of held) one.release();
+});
+
+test("a silent connection is given up at the limit, with all that have said nothing since", async () => {
+  await warm(3);
+  for (const session of sessions) session.isSilent = true;
+  expect(await codeOf(pool.unsafe("lost"))).toBe("ERR_POSTGRES_ANSWER_TIMEOUT");
+  expect(openSessions()).toEqual([]);
+  // One limit's time healed all of it.
+  expect(await Promise.all([1, 2, 3].map(() => codeOf(pool.unsafe("again"))))).toEqual(
+    Array(3).fill("answered"),
+  );
+});
+
+test("what waits on another silent connection is ended at the same time", async () => {
+  open({ statementMs: 500 });
+  await warm(3);
+  for (const session of sessions) session.isSilent = true;
+  const first = codeOf(pool.unsafe("first"));
+  await Bun.sleep(250);
+  const startedMs = performance.now();
+  expect(await codeOf(pool.unsafe("second"))).toContain("Connection closed");
+  expect(performance.now() - startedMs).toBeLessThan(450);
+  expect(await first).toBe("ERR_POSTGRES_ANSWER_TIMEOUT");
+});
+
+test("a connection that has been heard since is kept", async () => {
+  await warm(2);
+  const [silent, healthy] = sessions;
+  if (!silent || !healthy) throw new Error("two are open");
+  const taken = [await pool.reserve(), await pool.reserve()];
+  silent.isSilent = true;
+  const answers = taken.map((one) => codeOf(one.unsafe("x")));
+  expect((await Promise.all(answers)).toSorted()).toEqual([
+    "ERR_POSTGRES_ANSWER_TIMEOUT",
+    "answered",
+  ]);
+  for (const one of taken) one.release();
+  expect([silent.isClosed, healthy.isClosed]).toEqual([true, false]);
+});
+
+test("one that was quiet for long is asked first; silent ones cost a check's time and no request", async () => {
+  open({ trustMs: 0, statementMs: 60_000 });
+  await warm(3);
+  for (const session of sessions) session.isSilent = true;
+  expect(await pool.unsafe("a")).toEqual([{ text: "a" }]);
+  expect(
+    sessions
+      .slice(0, 3)
+      .flatMap(({ ran }) => ran)
+      .toSorted(),
+  ).toEqual(
+    ["SELECT 1", "warm", "warm", "warm"], // one is asked, all three are given up
+  );
+  expect(openSessions()).toHaveLength(1);
+});
+
+test("a check that fails leaves alone what is in use", async () => {
+  open({ trustMs: 0, statementMs: 60_000 });
+  await warm(2);
+  answer = (text) => (text === "slow" ? Bun.sleep(300) : [{ text }]);
+  const slow = codeOf(pool.unsafe("slow"));
+  await settle();
+  const quiet = sessions.find(({ ran }) => !ran.includes("slow"));
+  if (quiet) quiet.isSilent = true;
+  expect(await pool.unsafe("a")).toEqual([{ text: "a" }]);
+  expect([await slow, quiet?.isClosed]).toEqual(["answered", true]);
+});
+
+test("one that closed while it was idle is not handed out", async () => {
+  await warm(1);
+  sessions[0]?.lose();
+  expect(pool.size).toBe(0);
+  expect(await pool.unsafe("a")).toEqual([{ text: "a" }]);
+  expect(sessions).toHaveLength(2);
+});
+
+test("connecting has a limit, and what was begun is closed", async () => {
+  connecting.isSilent = true;
+  expect(await codeOf(pool.unsafe("a"))).toBe("ERR_POSTGRES_CONNECTION_TIMEOUT");
+  expect([pool.size, sessions[0]?.isClosed]).toEqual([0, true]);
+  connecting.isSilent = false;
+  expect(await codeOf(pool.unsafe("a"))).toBe("answered");
+});
+
+test("a transaction whose connection was given up goes on nowhere else", async () => {
+  await warm(1);
+  const transaction = await pool.reserve();
+  await transaction.unsafe("BEGIN");
+  const [session] = sessions;
+  if (session) session.isSilent = true;
+  expect(await codeOf(transaction.unsafe("INSERT"))).toBe("ERR_POSTGRES_ANSWER_TIMEOUT");
+  const startedMs = performance.now();
+  expect(await codeOf(transaction.unsafe("ROLLBACK"))).toBe("ERR_POSTGRES_CONNECTION_CLOSED");
+  expect(performance.now() - startedMs).toBeLessThan(LIMITS.statementMs / 2);
+  transaction.release();
+  transaction.release(); // giving it back twice must not make room for two
+  await pool.unsafe("next");
+  expect(sessions.map(({ ran }) => ran)).toEqual([["warm", "BEGIN", "INSERT"], ["next"]]);
+});
+
+test("a transaction runs nothing after it has ended", async () => {
+  const transaction = await pool.reserve();
+  await transaction.unsafe("BEGIN");
+  await transaction.unsafe("COMMIT");
+  transaction.release();
+  expect(await codeOf(transaction.unsafe("INSERT"))).toBe("ERR_POSTGRES_CONNECTION_CLOSED");
+});
+
+test("a connection whose ROLLBACK failed is not used again", async () => {
+  const transaction = await pool.reserve();
+  answer = () => Promise.reject(new Error("no"));
+  expect(await codeOf(transaction.unsafe("ROLLBACK"))).toBe("Error: no");
+  transaction.release();
+  expect(openSessions()).toEqual([]);
+});
+
+test("what the server says is thrown as it is, and its connection goes on", async () => {
+  const refused = new SQL.PostgresError("duplicate key", { errno: "23505" } as never);
+  answer = (text) => (text === "INSERT" ? Promise.reject(refused) : [{ text }]);
+  expect(await pool.unsafe("INSERT").catch((error: unknown) => error)).toBe(refused);
+  await pool.unsafe("next");
+  expect(sessions.map(({ ran }) => ran)).toEqual([["INSERT", "next"]]);
+});
+
+test("a server that became read-only gets no connection again", async () => {
+  await warm(3);
+  const readOnly = new SQL.PostgresError("read-only", { errno: "25006" } as never);
+  answer = (text) => (text === "INSERT" ? Promise.reject(readOnly) : [{ text }]);
+  expect(await pool.unsafe("INSERT").catch((error: unknown) => error)).toBe(readOnly);
+  await pool.unsafe("next");
+  expect(openSessions().map(({ ran }) => ran)).toEqual([["next"]]);
+});
+
+test("idle connections have an end, and so have old ones", async () => {
+  open({ idleMs: 0 });
+  await warm(2);
+  await Bun.sleep(2);
+  pool.sweep();
+  expect(pool.size).toBe(0);
+  open({ lifetimeMs: 0 });
+  await pool.unsafe("a");
+  expect(pool.size).toBe(0);
+});
+
+test("closing waits for what is in use, but not for ever", async () => {
+  answer = () => Bun.sleep(50).then(() => "done");
+  const inUse = pool.unsafe("a");
+  await settle();
+  await pool.close(5_000);
+  expect(await inUse).toBe("done");
+  expect(await codeOf(pool.unsafe("b"))).toBe("ERR_POSTGRES_CONNECTION_CLOSED");
+
+  open();
+  await warmSilent();
+  const startedMs = performance.now();
+  await pool.close(20);
+  expect(performance.now() - startedMs).toBeLessThan(150);
+  expect(openSessions()).toEqual([]);
+});
+
+async function warmSilent() {
+  answer = () => new Promise(() => {});
+  void pool.unsafe("never answered").catch(() => {});
+  await settle();
+  expect(sessions.at(-1)?.ran).toHaveLength(1);
+}

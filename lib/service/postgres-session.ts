@@ -1,0 +1,40 @@
+/**
+ * One connection of Bun's `SQL`, which is a pool itself: here a pool of one, whose connection is taken
+ * out at once. So it can be closed by itself, and is never replaced behind our back.
+ */
+import { SQL } from "bun";
+import type { ReservedSQL } from "bun";
+import { connectionClosed, type Session } from "./pooled-connection.ts";
+
+export interface SessionOptions {
+  readonly url: string;
+  readonly parameters: Readonly<Record<string, string | number>>;
+  /** Named prepared statements; behind a transaction pooler they would meet other clients'. */
+  readonly prepare: boolean;
+  /** The driver's own limit for connecting, in seconds: above the pool's, which tells more. */
+  readonly connectTimeoutS: number;
+}
+
+/** Begins to open it. @param onClosed called when it is closed, by whomever */
+export function openPostgresSession(options: SessionOptions, onClosed: () => void): Session {
+  const sql = new SQL({
+    url: options.url,
+    max: 1,
+    prepare: options.prepare,
+    connectionTimeout: options.connectTimeoutS,
+    idleTimeout: 0,
+    maxLifetime: 0,
+    connection: options.parameters,
+    onclose: onClosed,
+  });
+  let reserved: ReservedSQL | undefined;
+  return {
+    opened: sql.reserve().then((connection) => void (reserved = connection)),
+    unsafe(text, values) {
+      if (!reserved) throw connectionClosed();
+      return reserved.unsafe(text, values);
+    },
+    // Without a timeout it would wait for what is under way, which may never end.
+    close: () => sql.close({ timeout: 0 }),
+  };
+}
