@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { unlessAborted } from "#lib/waiting/waiting.ts";
 import { parseOptions, USAGE, type ChaosOptions } from "./chaos/options.ts";
+import { createRandom } from "./chaos/random.ts";
 import { renderTable } from "./chaos/report.ts";
 import { runChaos } from "./chaos/run.ts";
 import { startStack, type ChaosStack } from "./chaos/stack.ts";
@@ -21,6 +22,12 @@ if (options === "help") {
   process.exit(0);
 }
 
+const libsDir = process.env["APACHE_KAFKA_LIBS"] || undefined;
+if (options.cluster && !libsDir) {
+  console.error(`--cluster needs APACHE_KAFKA_LIBS\n${USAGE}`);
+  process.exit(2);
+}
+
 const interrupted = interruption(() => console.error("stopping"));
 // What still goes on while all is being stopped is nothing to tell of.
 const say = (line: string) => {
@@ -31,8 +38,10 @@ await chmod(folder, 0o755);
 let stack: ChaosStack | undefined;
 let exitStatus = 1;
 try {
-  const { seed, orders, seconds, kills } = options;
-  stack = await startStack(folder, process.env["APACHE_KAFKA_LIBS"] || undefined, interrupted);
+  const { seed, orders, seconds, kills, cluster } = options;
+  // A sequence of its own, as the orders have: the same nodes suffer whatever else is drawn.
+  const clusterRandom = cluster ? createRandom(seed + 2) : undefined;
+  stack = await startStack(folder, { libsDir, clusterRandom }, interrupted);
   say(
     `chaos: --seed ${seed}, ${orders} orders in ${seconds} s, ${kills} kills, ${stack.kafkaKind}` +
       (stack.victims.get("kafka")?.means === "SIGSTOP" ? " (frozen, not killed)" : ""),

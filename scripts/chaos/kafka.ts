@@ -4,17 +4,21 @@ import { createChild } from "./child.ts";
 import { freePort } from "#lib/embedded/free-port.ts";
 import { isListening } from "./ports.ts";
 import { until } from "./until.ts";
+import { DOWN_MS, type Victim } from "./victims.ts";
+
+/** What of Kafka can be taken down; see Victim. */
+export interface KafkaVictim extends Pick<Victim, "name" | "means" | "downMs" | "kill"> {
+  /** Resolves when it answers again. */
+  restart(): Promise<void>;
+}
 
 export interface ChaosKafka {
   /** What it is, for the report. */
   readonly kind: string;
-  /** How it is brought down. */
-  readonly means: "kill -9" | "SIGSTOP";
   /** As in KAFKA_BROKERS. */
   readonly brokers: string;
-  kill(): Promise<void>;
-  /** Resolves when it answers again. */
-  restart(): Promise<void>;
+  readonly victims: readonly KafkaVictim[];
+  /** Also ends what is being done to a victim, with an error. */
   stop(): Promise<void>;
 }
 
@@ -33,11 +37,17 @@ export async function startChaosKafka(
     const { brokers, kill, restart, stop } = await startApacheKafka({ libsDir });
     return {
       kind: "Apache Kafka",
-      means: "kill -9",
       brokers: brokers.join(","),
-      kill,
-      // On a busy machine a start may take longer than the starter waits.
-      restart: () => restart().catch(restart),
+      victims: [
+        {
+          name: "kafka",
+          means: "kill -9",
+          downMs: DOWN_MS,
+          kill,
+          // On a busy machine a start may take longer than the starter waits.
+          restart: () => restart().catch(restart),
+        },
+      ],
       stop,
     };
   }
@@ -53,10 +63,16 @@ export async function startChaosKafka(
   await until("the embedded broker listens", () => isListening(port), STARTED_WITHIN_MS);
   return {
     kind: "the embedded broker",
-    means: "SIGSTOP",
     brokers: `127.0.0.1:${port}`,
-    kill: async () => child.freeze(),
-    restart: async () => child.thaw(),
+    victims: [
+      {
+        name: "kafka",
+        means: "SIGSTOP",
+        downMs: DOWN_MS,
+        kill: async () => child.freeze(),
+        restart: async () => child.thaw(),
+      },
+    ],
     stop: () => child.kill(),
   };
 }

@@ -1,7 +1,9 @@
 /** The kills: who, when, and for how long, all drawn from the seed. */
 import type { Random } from "./random.ts";
-import { VICTIMS, type ChaosStack, type VictimName } from "./stack.ts";
+import { watchReadiness, type Unready } from "./readiness.ts";
+import type { ChaosStack } from "./stack.ts";
 import { until } from "./until.ts";
+import { DOWN_MS, isNodeVictim, VICTIMS, type VictimName } from "./victims.ts";
 
 /** One victim, down and up again. Times in milliseconds since 1970. */
 export interface Outage {
@@ -20,9 +22,10 @@ export interface Fault {
   readonly readyAtMs: number;
   /** What was not ready, where that took longer than we wait. */
   readonly problem?: string;
+  /** Who said meanwhile that it was not ready; where nothing was down but nodes of Kafka's cluster. */
+  readonly unready?: readonly Unready[];
 }
 
-const DOWN_MS = { min: 100, max: 2_500 };
 /** How many faults hit two victims at a time. */
 const SHARE_PAIRS = 0.25;
 /** In a pair: for so long the first is down before the second is killed. */
@@ -37,10 +40,14 @@ const READY_WITHIN_MS = 60_000;
  * something that it calls is down: then it has orders in hand, in the middle of their settling.
  * @param kills how many in all
  */
-export function planKills(random: Random, kills: number): VictimName[][] {
+export function planKills(
+  random: Random,
+  kills: number,
+  all: readonly VictimName[] = VICTIMS,
+): VictimName[][] {
   const plan: VictimName[][] = [];
   for (let left = kills; left > 0;) {
-    for (const victims of planRound(random)) {
+    for (const victims of planRound(random, all)) {
       const taken = victims.slice(0, left);
       if (taken.length > 0) plan.push(taken);
       left -= taken.length;
@@ -49,12 +56,16 @@ export function planKills(random: Random, kills: number): VictimName[][] {
   return plan;
 }
 
-function planRound(random: Random): VictimName[][] {
+function planRound(random: Random, all: readonly VictimName[]): VictimName[][] {
   const plan: VictimName[][] = [];
   const called = random.pick(CALLED_BY_WORKER);
-  for (const victim of random.shuffle(VICTIMS.filter((name) => name !== "worker"))) {
+  for (const victim of random.shuffle(all.filter((name) => name !== "worker"))) {
     const [first, second] = plan.at(-1) ?? [];
-    const isFree = first !== undefined && second === undefined && first !== called;
+    const isFree =
+      first !== undefined &&
+      second === undefined &&
+      first !== called &&
+      !(isNodeVictim(first) && isNodeVictim(victim));
     if (isFree && victim !== called && random.next() < SHARE_PAIRS) plan.at(-1)?.push(victim);
     else plan.push([victim]);
   }
@@ -79,12 +90,17 @@ export async function runKills(
   const faults: Fault[] = [];
   for (const [index, victims] of plan.entries()) {
     const dueMs = startedMs + (index + random.next() * 0.5) * slotMs;
-    const downMs = victims.map(() => random.integer(DOWN_MS.min, DOWN_MS.max));
+    const downMs = victims.map((name) => {
+      const { min, max } = stack.victims.get(name)?.downMs ?? DOWN_MS;
+      return random.integer(min, max);
+    });
     await Bun.sleep(Math.max(0, dueMs - performance.now()));
     tell(victims.map((victim) => `${stack.victims.get(victim)?.means} ${victim}`).join(", then "));
+    const watch = victims.every(isNodeVictim) ? watchReadiness(stack) : undefined;
     const fault = await takeDown(stack, victims, downMs);
+    const unready = await watch?.end();
     tell(describeFault(fault));
-    faults.push(fault);
+    faults.push(unready ? { ...fault, unready } : fault);
   }
   return faults;
 }

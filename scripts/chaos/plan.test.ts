@@ -3,7 +3,7 @@ import { planKills } from "./kills.ts";
 import { parseOptions } from "./options.ts";
 import { planOrder, stockFor } from "./order-mix.ts";
 import { createRandom } from "./random.ts";
-import { VICTIMS } from "./stack.ts";
+import { CLUSTER_VICTIMS, isNodeVictim, VICTIMS } from "./victims.ts";
 
 const SEEDS = [0, 1, 2, 0xffffffff];
 
@@ -28,6 +28,17 @@ test("every victim is killed once before any is killed again", () => {
     const plan = planKills(createRandom(seed), 2 * VICTIMS.length).flat();
     expect(plan.slice(0, VICTIMS.length).toSorted()).toEqual([...VICTIMS].sort());
     expect(plan.slice(VICTIMS.length).toSorted()).toEqual([...VICTIMS].sort());
+  }
+});
+
+test("with a cluster too every victim comes once before any comes again, and no two nodes at a time", () => {
+  for (const seed of SEEDS) {
+    const plan = planKills(createRandom(seed), 3 * CLUSTER_VICTIMS.length, CLUSTER_VICTIMS);
+    const round = plan.flat().slice(0, CLUSTER_VICTIMS.length);
+    expect(round.toSorted()).toEqual([...CLUSTER_VICTIMS].sort());
+    for (const victims of plan) {
+      expect(victims.filter(isNodeVictim).length).toBeLessThanOrEqual(1);
+    }
   }
 });
 
@@ -73,4 +84,5 @@ test("a malformed option is named", () => {
   expect(() => parseOptions(["--orders", "many"])).toThrow("--orders");
   expect(() => parseOptions(["--seed", "4294967296"])).toThrow("--seed");
   expect(() => parseOptions(["--sabotage"])).toThrow("--sabotage");
+  expect(() => parseOptions(["--cluster", "--kafka-outage-seconds", "9"])).toThrow("--cluster");
 });

@@ -19,12 +19,14 @@ import type { ChaosOptions } from "./options.ts";
 import { checkOrders } from "./order-checks.ts";
 import { stockFor } from "./order-mix.ts";
 import { createRandom } from "./random.ts";
+import { checkReadiness } from "./readiness.ts";
 import { readSpans } from "./recorded-span.ts";
 import { checkRun } from "./run-checks.ts";
 import { checkScaling, scaleWorkers } from "./scale-workers.ts";
 import type { ChaosStack, ServiceEnd } from "./stack.ts";
 import { checkTraces, describeRetries } from "./trace-checks.ts";
 import { until } from "./until.ts";
+import { CLUSTER_VICTIMS, VICTIMS } from "./victims.ts";
 
 /** The load goes on while kills do, up to so many times the orders asked for. */
 const ORDERS_FACTOR_MAX = 4;
@@ -84,6 +86,7 @@ export async function runChaos(
       ...checkMails(await readMails(stack.mailLogs), books.orders),
       ...checkTraces(load.posted, books.orders, traces, faults, stack.serviceAtPort),
       ...checkRun(load.posted, faults, [...disturbed.ends, ...ends], stack.unexpectedEnds),
+      ...(options.cluster ? [checkReadiness(faults)] : []),
       ...(options.scaleWorkers
         ? [checkScaling(isQuiet(options), books.orders, load.posted, traces)]
         : []),
@@ -120,7 +123,7 @@ async function disturb(
     checks.push(...outage.checks);
   }
   const scaling = options.scaleWorkers ? scaleWorkers(stack, seconds, tell) : Promise.resolve([]);
-  const plan = planKills(random, kills);
+  const plan = planKills(random, kills, options.cluster ? CLUSTER_VICTIMS : VICTIMS);
   if (kills > 0) {
     faults.push(...(await runKills(stack, random, plan, seconds, tell)));
   }

@@ -3,26 +3,21 @@ import { join } from "node:path";
 import { unlessAborted } from "#lib/waiting/waiting.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
 import { createChild, type Child } from "./child.ts";
-import { startChaosKafka } from "./kafka.ts";
+import { startChaosCluster } from "./kafka-cluster.ts";
+import { startChaosKafka, type ChaosKafka, type KafkaVictim } from "./kafka.ts";
 import { freePort } from "#lib/embedded/free-port.ts";
 import { isListening } from "./ports.ts";
 import { startKillablePostgres } from "./postgres.ts";
+import type { Random } from "./random.ts";
 import { until } from "./until.ts";
+import { DOWN_MS, SERVICES, type ServiceName, type Victim, type VictimName } from "./victims.ts";
 
-export const SERVICES = ["gateway", "orders", "inventory", "worker", "email"] as const;
-export type ServiceName = (typeof SERVICES)[number];
-export const VICTIMS = [...SERVICES, "kafka", "postgres", "traces"] as const;
-export type VictimName = (typeof VICTIMS)[number];
-
-export interface Victim {
-  readonly name: VictimName;
-  readonly means: "kill -9" | "SIGSTOP";
-  kill(): Promise<void>;
-  /**
-   * @returns when the 20 s begin in which all services must be ready, in milliseconds since 1970: for a
-   *   service its start, for what services need the moment it answers
-   */
-  restart(): Promise<number>;
+/** Which Kafka a run has. */
+export interface KafkaChoice {
+  /** Apache Kafka's jars; without them the embedded broker runs. */
+  readonly libsDir: string | undefined;
+  /** Draws the nodes of a cluster of three that are to suffer; without it there is one broker. */
+  readonly clusterRandom: Random | undefined;
 }
 
 export interface ChaosStack {
@@ -65,13 +60,12 @@ const PROBE_TIMEOUT_MS = 3_000;
 /**
  * Starts everything and waits until all services are ready.
  * @param folder for logs and spans
- * @param apacheKafkaLibs Apache Kafka's jars, see kafka.ts
  * @param signal gives the start up
  * @throws why it could not be started, or the signal's reason; nothing is left running
  */
 export async function startStack(
   folder: string,
-  apacheKafkaLibs: string | undefined,
+  kafkaChoice: KafkaChoice,
   signal: AbortSignal,
 ): Promise<ChaosStack> {
   const unexpectedEnds: string[] = [];
@@ -91,8 +85,11 @@ export async function startStack(
       underWay.delete(changing);
     }
   }
+  let kafkaToStop: ChaosKafka | undefined;
   const stop = async () => {
     isStopping = true;
+    // A rolling restart is not waited for; what it still does then fails.
+    void kafkaToStop?.stop();
     await Promise.allSettled(underWay);
     for (const run of undo.splice(0).toReversed()) await run();
   };
@@ -105,8 +102,9 @@ export async function startStack(
 
   async function startAll(): Promise<ChaosStack> {
     const [postgres, kafka] = await unlessStopping(() =>
-      startBoth(folder, apacheKafkaLibs, onUnexpectedEnd, undo),
+      startBoth(folder, kafkaChoice, onUnexpectedEnd, undo),
     );
+    if (kafkaChoice.clusterRandom) kafkaToStop = kafka;
     await migrateUp({ postgresUrl: postgres.url });
 
     const tracesPort = freePort();
@@ -179,24 +177,19 @@ export async function startStack(
     await allReady();
 
     const victims = new Map<VictimName, Victim>();
-    const addVictim = (
-      name: VictimName,
-      means: Victim["means"],
-      kill: () => Promise<void>,
-      restart: () => Promise<void>,
-    ) =>
-      victims.set(name, {
-        name,
-        means,
+    const addVictim = ({ kill, restart, ...victim }: KafkaVictim) =>
+      victims.set(victim.name, {
+        ...victim,
         kill: () => unlessStopping(kill),
         restart: () => unlessStopping(restart).then(Date.now),
       });
-    for (const [name, child] of services) {
-      addVictim(name, "kill -9", child.kill, async () => child.start());
+    const killed = { means: "kill -9", downMs: DOWN_MS } as const;
+    for (const [name, { kill, start: run }] of services) {
+      addVictim({ ...killed, name, kill, restart: async () => run() });
     }
-    addVictim("kafka", kafka.means, kafka.kill, kafka.restart);
-    addVictim("postgres", "kill -9", postgres.kill, postgres.restart);
-    addVictim("traces", "kill -9", traces.kill, startTraces);
+    kafka.victims.forEach(addVictim);
+    addVictim({ ...killed, name: "postgres", ...postgres });
+    addVictim({ ...killed, name: "traces", kill: traces.kill, restart: startTraces });
 
     return {
       gatewayUrl: urlOf("gateway"),
@@ -238,13 +231,15 @@ export async function startStack(
 /** Side by side; what has started is undone where the other fails. */
 async function startBoth(
   folder: string,
-  apacheKafkaLibs: string | undefined,
+  { libsDir, clusterRandom }: KafkaChoice,
   onUnexpectedEnd: (what: string) => void,
   undo: (() => Promise<unknown>)[],
 ) {
   const starting = [
     startKillablePostgres(),
-    startChaosKafka(apacheKafkaLibs, folder, onUnexpectedEnd),
+    clusterRandom
+      ? startChaosCluster(libsDir ?? "", clusterRandom, onUnexpectedEnd)
+      : startChaosKafka(libsDir, folder, onUnexpectedEnd),
   ] as const;
   for (const result of await Promise.allSettled(starting)) {
     if (result.status === "fulfilled") undo.push(result.value.stop);

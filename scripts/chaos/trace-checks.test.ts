@@ -3,7 +3,7 @@ import type { BookedOrder } from "./books.ts";
 import type { Check } from "./check.ts";
 import type { Fault } from "./kills.ts";
 import type { PostedOrder } from "./load.ts";
-import type { VictimName } from "./stack.ts";
+import type { VictimName } from "./victims.ts";
 import { checkTraces } from "./trace-checks.ts";
 
 const POSTED_AT_MS = 100_000;

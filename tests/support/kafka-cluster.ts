@@ -27,6 +27,8 @@ export interface KafkaClusterOptions {
   readonly secure?: SecureListenerOptions;
   /** More properties for each node, by Kafka's names; they go over ours. */
   readonly properties?: ServerProperties;
+  /** Told when a node ends and nobody here has ended it. */
+  readonly onUnexpectedEnd?: (what: string) => void;
 }
 
 /** Who is let in, by which mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, and OAUTHBEARER (unsigned tokens). */
@@ -106,11 +108,21 @@ export async function startKafkaCluster(options: KafkaClusterOptions): Promise<K
   const propertiesFile = (id: number) => join(folder, `node-${id}.properties`);
   let stopping: Promise<void> | undefined;
 
-  async function start(id: number): Promise<void> {
+  function throwIfStopping(): void {
     if (stopping) throw new Error("the cluster is being stopped");
+  }
+
+  async function start(id: number): Promise<void> {
+    throwIfStopping();
     const node = await startNode(libsDir, propertiesFile(id), HEAP_MB, folder);
     nodes.set(id, node);
+    void watch(id, node);
     await waitUntilAnswering(node, addressOf(id), id);
+  }
+
+  async function watch(id: number, node: KafkaNode): Promise<void> {
+    await node.ended;
+    if (nodes.get(id) === node) options.onUnexpectedEnd?.(`Kafka node ${id}: ${node.output()}`);
   }
 
   async function end(id: number, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
@@ -128,6 +140,7 @@ export async function startKafkaCluster(options: KafkaClusterOptions): Promise<K
   async function ask<T>(question: (admin: Admin) => Promise<T>): Promise<T> {
     const deadlineMs = performance.now() + ADMIN_WITHIN_MS;
     for (;;) {
+      throwIfStopping();
       const alive = [...nodes.keys()].filter((id) => !frozen.has(id)).map(addressOf);
       const admin = createKafka({
         connection: { brokers: alive },
