@@ -5,7 +5,7 @@ import { startPostgres, type EmbeddedPostgres } from "#lib/embedded/postgres.ts"
 import { migrateUp, readVersion } from "#lib/migrate/index.ts";
 import type { Order } from "#lib/orders/order.ts";
 import { openDatabase } from "#lib/service/database.ts";
-import { call, line, newOrder } from "./support/api.ts";
+import { call, expectError, line, newOrder } from "./support/api.ts";
 import { startDatabaseServices, type DatabaseServices } from "./support/database-services.ts";
 import { findPgBouncer, startPgBouncer, type PgBouncer } from "./support/pgbouncer.ts";
 import { startTcpProxy } from "./support/tcp-proxy.ts";
@@ -125,6 +125,8 @@ describe.skipIf(!canRun)("behind PgBouncer (Debian's)", () => {
         });
         expect(says).toContain("set POSTGRES_POOLER=transaction");
       }
+      // Nor does any request run a statement there: it could get another client's rows.
+      expectError(await call("POST", `${services.orders.url}/orders`, newOrder()), 503);
 
       const child = Bun.spawn([process.execPath, "run", "scripts/migrate.ts", "up"], {
         cwd: `${import.meta.dir}/..`,

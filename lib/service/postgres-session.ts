@@ -11,6 +11,8 @@ export interface SessionOptions {
   readonly parameters: Readonly<Record<string, string | number>>;
   /** Named prepared statements; behind a transaction pooler they would meet other clients'. */
   readonly prepare: boolean;
+  /** What has to hold before anybody gets the connection; throws where it does not. */
+  readonly check?: (connection: ReservedSQL) => Promise<void>;
   /** The driver's own limit for connecting, in seconds: above the pool's, which tells more. */
   readonly connectTimeoutS: number;
 }
@@ -29,7 +31,10 @@ export function openPostgresSession(options: SessionOptions, onClosed: () => voi
   });
   let reserved: ReservedSQL | undefined;
   return {
-    opened: sql.reserve().then((connection) => void (reserved = connection)),
+    opened: sql.reserve().then(async (connection) => {
+      await options.check?.(connection);
+      reserved = connection;
+    }),
     unsafe(text, values) {
       if (!reserved) throw connectionClosed();
       return reserved.unsafe(text, values);
