@@ -30,11 +30,13 @@ export function openPostgresSession(options: SessionOptions, onClosed: () => voi
     onclose: onClosed,
   });
   let reserved: ReservedSQL | undefined;
+  const take = async () => {
+    const connection = await sql.reserve();
+    await options.check?.(connection);
+    reserved = connection;
+  };
   return {
-    opened: sql.reserve().then(async (connection) => {
-      await options.check?.(connection);
-      reserved = connection;
-    }),
+    opened: take(),
     unsafe(text, values) {
       if (!reserved) throw connectionClosed();
       return reserved.unsafe(text, values);
