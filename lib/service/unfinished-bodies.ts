@@ -25,6 +25,7 @@ export interface UnfinishedBody {
   readonly reject: (error: unknown) => void;
 }
 
+/** What {@link UnfinishedBodies} is bounded by. */
 export interface BodyLimits {
   /** Bodies at a time. */
   readonly countMax: number;
