@@ -2,7 +2,7 @@
 import { connect as connectTcp, isIP, Socket } from "node:net";
 import { connect as connectTls, type ConnectionOptions } from "node:tls";
 import type { ISocketFactory } from "kafkajs";
-import { logger } from "#lib/telemetry/logger.ts";
+import { logger } from "#lib/telemetry/logs/logger.ts";
 
 /** The sockets of one client, and what is known of the brokers behind them. */
 export interface BrokerSockets {

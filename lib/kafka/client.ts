@@ -1,7 +1,7 @@
 // The Kafka client every service uses: kafkajs with bounds, our log, all codecs, and one fault mended.
 import { createRequire } from "node:module";
 import { Kafka, logLevel, type LogEntry } from "kafkajs";
-import { logger } from "#lib/telemetry/logger.ts";
+import { logger } from "#lib/telemetry/logs/logger.ts";
 import { createBrokerSockets, type BrokerSockets } from "./broker-sockets.ts";
 import { registerCodecs } from "./codecs.ts";
 import type { KafkaConnection } from "./config.ts";

@@ -6,11 +6,11 @@ import {
   type KafkaMessage,
   type Message,
 } from "kafkajs";
-import { callerLocation } from "#lib/telemetry/code-location.ts";
-import type { ConsumedRecord } from "#lib/telemetry/kafka-consumer.ts";
-import { deadLetters } from "#lib/telemetry/instruments.ts";
-import { traceDeadLetter } from "#lib/telemetry/kafka-producer.ts";
-import { logger } from "#lib/telemetry/logger.ts";
+import { callerLocation } from "#lib/telemetry/learning/code-location.ts";
+import type { ConsumedRecord } from "#lib/telemetry/kafka/consumer.ts";
+import { deadLetters } from "#lib/telemetry/metrics/instruments.ts";
+import { traceDeadLetter } from "#lib/telemetry/kafka/producer.ts";
+import { logger } from "#lib/telemetry/logs/logger.ts";
 import { backoffMs, type Backoff } from "./backoff.ts";
 import { deadLetterHeaders, describeError } from "./dead-letter-headers.ts";
 import { isTooLarge } from "./errors.ts";

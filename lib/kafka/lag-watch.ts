@@ -1,7 +1,7 @@
 // Lag watch: how far a consumer group is behind, and whether this member fetches what waits for it.
 import type { Admin, Kafka } from "kafkajs";
-import { gauge } from "#lib/telemetry/instruments.ts";
-import { logger } from "#lib/telemetry/logger.ts";
+import { gauge } from "#lib/telemetry/metrics/instruments.ts";
+import { logger } from "#lib/telemetry/logs/logger.ts";
 import { repeatEvery } from "#lib/waiting/repeating.ts";
 import { settledWithin, unlessAborted } from "#lib/waiting/waiting.ts";
 import { unreachableBrokers } from "./client.ts";

@@ -1,6 +1,6 @@
 // Owned record: a fetched record on its own, which keeps nothing else of the response in memory.
 import type { KafkaMessage, Message } from "kafkajs";
-import type { ConsumedRecord } from "#lib/telemetry/kafka-consumer.ts";
+import type { ConsumedRecord } from "#lib/telemetry/kafka/consumer.ts";
 
 /**
  * Copies a record out of what was fetched: kafkajs hands out views into the whole response, so that

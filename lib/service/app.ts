@@ -3,11 +3,11 @@
  * error mapper and a bound on the requests it takes at a time.
  */
 import { Elysia } from "elysia";
-import { httpInstrumentation } from "#lib/telemetry/http-instrumentation.ts";
-import { isProbe, noteServerError } from "#lib/telemetry/http-server.ts";
+import { httpInstrumentation } from "#lib/service/http-instrumentation.ts";
+import { isProbe, noteServerError } from "#lib/telemetry/http/server.ts";
 import { errorText } from "#lib/telemetry/span.ts";
-import { logger } from "#lib/telemetry/logger.ts";
-import { rememberRouteLocations } from "#lib/telemetry/route-location.ts";
+import { logger } from "#lib/telemetry/logs/logger.ts";
+import { rememberRouteLocations } from "#lib/telemetry/learning/route-location.ts";
 import { withDeadlineOf } from "./deadline.ts";
 import {
   AppError,

@@ -6,10 +6,10 @@
  */
 import { context, ROOT_CONTEXT } from "@opentelemetry/api";
 import { ATTR_CLEANUP_TABLE } from "#lib/telemetry/attributes.ts";
-import { cleanUpDeleted, observe } from "#lib/telemetry/instruments.ts";
-import { logger } from "#lib/telemetry/logger.ts";
+import { cleanUpDeleted, observe } from "#lib/telemetry/metrics/instruments.ts";
+import { logger } from "#lib/telemetry/logs/logger.ts";
 import { inSpan } from "#lib/telemetry/span.ts";
-import type { Queryable, TracedSql } from "#lib/telemetry/sql.ts";
+import type { Queryable, TracedSql } from "#lib/telemetry/sql/sql.ts";
 import { sleep } from "#lib/waiting/waiting.ts";
 import type { Database } from "./database.ts";
 

@@ -1,12 +1,12 @@
 /** Calls from one service to another: JSON, a time limit, and errors that know their consequence. */
 import type { Attributes } from "@opentelemetry/api";
 import { Slots } from "#lib/waiting/slots.ts";
-import { callerLocation } from "#lib/telemetry/code-location.ts";
+import { callerLocation } from "#lib/telemetry/learning/code-location.ts";
 import {
   tracedFetch,
   type TracedRequest,
   type TracedResponse,
-} from "#lib/telemetry/http-client.ts";
+} from "#lib/telemetry/http/client.ts";
 import { remainingMs, TIMEOUT_HEADER } from "./deadline.ts";
 import { BadGatewayError, GatewayTimeoutError, UnavailableError } from "./errors.ts";
 

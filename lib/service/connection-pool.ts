@@ -6,8 +6,8 @@
  * connect and each wait for a connection has a limit here; a connection that passes it is given up
  * and replaced, and with it those that have said nothing since: one limit's time heals the pool.
  */
-import { logger } from "#lib/telemetry/logger.ts";
-import type { Reserved, StatementRunner } from "#lib/telemetry/sql.ts";
+import { logger } from "#lib/telemetry/logs/logger.ts";
+import type { Reserved, StatementRunner } from "#lib/telemetry/sql/sql.ts";
 import { Slots } from "#lib/waiting/slots.ts";
 import { settledWithin } from "#lib/waiting/waiting.ts";
 import { remainingMs } from "./deadline.ts";

@@ -1,7 +1,7 @@
 /** The database: its pool of connections, and what its errors mean to a caller. */
 import { SQL, type ReservedSQL } from "bun";
-import { logger } from "#lib/telemetry/logger.ts";
-import { traceSql, untracedSql, type Queryable, type TracedSql } from "#lib/telemetry/sql.ts";
+import { logger } from "#lib/telemetry/logs/logger.ts";
+import { traceSql, untracedSql, type Queryable, type TracedSql } from "#lib/telemetry/sql/sql.ts";
 import type { DatabaseConfig } from "./config.ts";
 import { ConnectionPool, POOL_LIMITS } from "./connection-pool.ts";
 import { throwIfTooLate } from "./deadline.ts";

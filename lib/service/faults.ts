@@ -9,7 +9,7 @@
 import { trace } from "@opentelemetry/api";
 import { Type } from "@sinclair/typebox";
 import { ATTR_FAULT } from "#lib/telemetry/attributes.ts";
-import { logger } from "#lib/telemetry/logger.ts";
+import { logger } from "#lib/telemetry/logs/logger.ts";
 import type { createBaseApp } from "./app.ts";
 import { ConfigError, oneOf, type Env } from "./config.ts";
 import { BadInputError } from "./errors.ts";

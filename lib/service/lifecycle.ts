@@ -5,8 +5,8 @@
 import { context, ROOT_CONTEXT } from "@opentelemetry/api";
 import { suppressTracing } from "@opentelemetry/core";
 import type { AnyElysia } from "elysia";
-import { logger } from "#lib/telemetry/logger.ts";
-import { startTelemetry } from "#lib/telemetry/provider.ts";
+import { logger } from "#lib/telemetry/logs/logger.ts";
+import { startTelemetry } from "#lib/telemetry/setup/start-telemetry.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { checkReadiness, createBaseApp, type BaseAppOptions, type ReadinessChecks } from "./app.ts";
 import { ConfigError, loadServiceConfig, type Env, type ServiceConfig } from "./config.ts";

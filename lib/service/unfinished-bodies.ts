@@ -1,6 +1,6 @@
 /** Bodies that are on their way: each has its time, and where they are too many the oldest goes. */
 import { context, ROOT_CONTEXT } from "@opentelemetry/api";
-import { logger } from "#lib/telemetry/logger.ts";
+import { logger } from "#lib/telemetry/logs/logger.ts";
 import { RequestTimeoutError } from "./errors.ts";
 
 /**

@@ -21,7 +21,7 @@ import {
   W3CTraceContextPropagator,
 } from "@opentelemetry/core";
 import { ATTR_INJECTED_TRACEPARENT } from "./attributes.ts";
-import { codeLocationEnabled } from "./code-location.ts";
+import { codeLocationEnabled } from "./learning/code-location.ts";
 
 /** Trace context § 3.3.1.1: a list of more members is not valid, and is not passed on. */
 const TRACESTATE_MEMBERS_MAX = 32;

@@ -9,8 +9,8 @@ import {
   type TracerProvider,
 } from "@opentelemetry/api";
 import { ATTR_ERROR_TYPE } from "./attributes.ts";
-import { callerLocation } from "./code-location.ts";
-import { redactText } from "./redact.ts";
+import { callerLocation } from "./learning/code-location.ts";
+import { redactText } from "./logs/redact.ts";
 
 const DESCRIPTION_CHARS_MAX = 500;
 

@@ -14,9 +14,9 @@ import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
 import { Elysia } from "elysia";
-import { httpInstrumentation } from "#lib/telemetry/http-instrumentation.ts";
-import { createPrometheusReader } from "#lib/telemetry/prometheus.ts";
-import { startTelemetry } from "#lib/telemetry/provider.ts";
+import { httpInstrumentation } from "#lib/service/http-instrumentation.ts";
+import { createPrometheusReader } from "#lib/telemetry/metrics/prometheus.ts";
+import { startTelemetry } from "#lib/telemetry/setup/start-telemetry.ts";
 import { inSpan } from "#lib/telemetry/span.ts";
 import { droppedIn } from "./dropped-spans.ts";
 

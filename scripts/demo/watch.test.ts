@@ -7,7 +7,7 @@ test("a service's own file restarts that service only", () => {
 });
 
 test("a file that all share restarts all", () => {
-  expect(affectedServices("lib/telemetry/sql.ts")).toEqual(SERVICE_NAMES);
+  expect(affectedServices("lib/telemetry/sql/sql.ts")).toEqual(SERVICE_NAMES);
 });
 
 test.each([

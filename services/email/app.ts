@@ -3,7 +3,7 @@ import type { createBaseApp } from "#lib/service/app.ts";
 import { BadInputError, UnavailableError } from "#lib/service/errors.ts";
 import { faultStrikes } from "#lib/service/faults.ts";
 import { emailSchema } from "#lib/orders/schemas.ts";
-import { logger } from "#lib/telemetry/logger.ts";
+import { logger } from "#lib/telemetry/logs/logger.ts";
 import type { Mailer } from "./mailer.ts";
 
 const IDEMPOTENCY_KEY_CHARACTERS_MAX = 255;

@@ -10,7 +10,7 @@ import {
 import { BadGatewayError, BadInputError, NotFoundError } from "#lib/service/errors.ts";
 import { IDEMPOTENCY_KEY_HEADER, readIdempotencyKey } from "#lib/service/idempotency-key.ts";
 import { isText } from "#lib/service/validation.ts";
-import { noteServerError } from "#lib/telemetry/http-server.ts";
+import { noteServerError } from "#lib/telemetry/http/server.ts";
 
 /** Leaves room, in the 16 KiB that the service behind takes as a head, for 8 KiB of baggage. */
 const PATH_CHARACTERS_MAX = 4_096;

@@ -9,9 +9,9 @@ import { orderMadeAt } from "#lib/orders/order-id.ts";
 import { onDatabase } from "#lib/service/database.ts";
 import { faultStrikes } from "#lib/service/faults.ts";
 import { ConflictError, NotFoundError, UnavailableError } from "#lib/service/errors.ts";
-import { stockReservations } from "#lib/telemetry/instruments.ts";
+import { stockReservations } from "#lib/telemetry/metrics/instruments.ts";
 import { ATTR_RESERVATION_RESULT } from "#lib/telemetry/attributes.ts";
-import type { Queryable } from "#lib/telemetry/sql.ts";
+import type { Queryable } from "#lib/telemetry/sql/sql.ts";
 
 /** An item's stock as the API shows it. */
 export interface StockItem {

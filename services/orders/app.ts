@@ -6,7 +6,7 @@ import { BadInputError } from "#lib/service/errors.ts";
 import { readIdempotencyKey } from "#lib/service/idempotency-key.ts";
 import { isUtf8Query, isUuid } from "#lib/service/validation.ts";
 import { ATTR_ORDER_STATUS } from "#lib/telemetry/attributes.ts";
-import { orderSettleDuration, ordersCreated, ordersSettled } from "#lib/telemetry/instruments.ts";
+import { orderSettleDuration, ordersCreated, ordersSettled } from "#lib/telemetry/metrics/instruments.ts";
 import { nextLink, parsePageRequest, type PageRequest } from "./list-page.ts";
 import type { Relay } from "./relay.ts";
 import type { OrderRepository, Page } from "./repository.ts";

@@ -1,5 +1,5 @@
 /** The statements on `orders.outbox` that the relay makes; see relay.ts for what they are for. */
-import type { Queryable } from "#lib/telemetry/sql.ts";
+import type { Queryable } from "#lib/telemetry/sql/sql.ts";
 
 /** An event that waits to be published. */
 export interface OutboxEvent {

@@ -4,8 +4,8 @@
  * nothing is on its way that would change it.
  */
 import type { Database } from "#lib/service/database.ts";
-import { gauge } from "#lib/telemetry/instruments.ts";
-import { logger } from "#lib/telemetry/logger.ts";
+import { gauge } from "#lib/telemetry/metrics/instruments.ts";
+import { logger } from "#lib/telemetry/logs/logger.ts";
 import { sleep } from "#lib/waiting/waiting.ts";
 
 /** A step that fails is tried again for a minute, and a dependency may be away for longer than that. */

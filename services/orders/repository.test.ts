@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { OrderStatus } from "#lib/orders/order.ts";
 import { ConflictError, UnavailableError } from "#lib/service/errors.ts";
-import type { TracedSql } from "#lib/telemetry/sql.ts";
+import type { TracedSql } from "#lib/telemetry/sql/sql.ts";
 import { createOrderRepository } from "./repository.ts";
 
 const ID = "01a208df-26fe-76a4-9498-9ed041436d4d";

@@ -22,9 +22,9 @@ import {
   type OrderStatus,
 } from "#lib/orders/order.ts";
 import { ATTR_ORDER_ID } from "#lib/telemetry/attributes.ts";
-import { traceCreate } from "#lib/telemetry/kafka-producer.ts";
+import { traceCreate } from "#lib/telemetry/kafka/producer.ts";
 import { inSpan } from "#lib/telemetry/span.ts";
-import type { Queryable, TracedSql } from "#lib/telemetry/sql.ts";
+import type { Queryable, TracedSql } from "#lib/telemetry/sql/sql.ts";
 import type { Cursor, PageRequest } from "./list-page.ts";
 
 /** How often something is tried again when others changed it between the change and the look at it. */

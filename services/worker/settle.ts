@@ -8,7 +8,7 @@
  * released is therefore the end of what was reserved, and a repeat meets it before it goes further.
  */
 import { trace } from "@opentelemetry/api";
-import type { ConsumedRecord } from "#lib/telemetry/kafka-consumer.ts";
+import type { ConsumedRecord } from "#lib/telemetry/kafka/consumer.ts";
 import { UnprocessableRecordError } from "#lib/kafka/errors.ts";
 import type { HandlingContext, RecordHandler } from "#lib/kafka/record-handling.ts";
 import { quantitiesByItem, type OrderStatus } from "#lib/orders/order.ts";
@@ -16,7 +16,7 @@ import { parseOrderCreated, type OrderCreated } from "#lib/orders/order-created.
 import { pathSegment } from "#lib/service/client.ts";
 import { describeAnswer, UnexpectedAnswerError, type Dependency } from "#lib/service/dependency.ts";
 import { ATTR_ORDER_ID, ATTR_ORDER_STATUS } from "#lib/telemetry/attributes.ts";
-import { logger } from "#lib/telemetry/logger.ts";
+import { logger } from "#lib/telemetry/logs/logger.ts";
 import { inSpan } from "#lib/telemetry/span.ts";
 
 export interface Dependencies {

@@ -14,7 +14,7 @@ import {
   ATTR_CODE_FILE_PATH,
   ATTR_CODE_FUNCTION_NAME,
   ATTR_CODE_LINE_NUMBER,
-} from "./attributes.ts";
+} from "../attributes.ts";
 
 const REPOSITORY = resolve(import.meta.dir, "../..");
 const LAYER = `lib${sep}telemetry${sep}`;

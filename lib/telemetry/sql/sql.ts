@@ -16,12 +16,12 @@ import {
   ATTR_ERROR_TYPE,
   ATTR_SERVER_ADDRESS,
   ATTR_SERVER_PORT,
-} from "./attributes.ts";
-import { callerLocation } from "./code-location.ts";
-import { fixed } from "./fixed-attributes.ts";
-import { dbClientOperationDuration } from "./instruments.ts";
-import { errorTypeOf, failSpan, tracer } from "./span.ts";
-import { summarizeQuery } from "./sql-summary.ts";
+} from "../attributes.ts";
+import { callerLocation } from "../learning/code-location.ts";
+import { fixed } from "../speed/fixed-attributes.ts";
+import { dbClientOperationDuration } from "../metrics/instruments.ts";
+import { errorTypeOf, failSpan, tracer } from "../span.ts";
+import { summarizeQuery } from "./summary.ts";
 
 const POSTGRES_PORT = 5432;
 const TEXTS_MAX = 200;

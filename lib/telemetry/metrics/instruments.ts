@@ -5,7 +5,7 @@
  * nothing. `bindInstruments` connects all of them to a meter provider.
  */
 import type { Attributes, MeterProvider } from "@opentelemetry/api";
-import { ATTR_HTTP_REQUEST_METHOD, ATTR_URL_SCHEME } from "./attributes.ts";
+import { ATTR_HTTP_REQUEST_METHOD, ATTR_URL_SCHEME } from "../attributes.ts";
 
 /** Boundaries of request durations in seconds, as the HTTP and messaging conventions give them. */
 const REQUEST_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];

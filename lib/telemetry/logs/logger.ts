@@ -6,9 +6,9 @@
  */
 import { context, trace } from "@opentelemetry/api";
 import { SeverityNumber, type Logger as OtlpLogger } from "@opentelemetry/api-logs";
-import { ATTR_EXCEPTION_MESSAGE, ATTR_EXCEPTION_TYPE } from "./attributes.ts";
+import { ATTR_EXCEPTION_MESSAGE, ATTR_EXCEPTION_TYPE } from "../attributes.ts";
 import { isSecretName, REDACTED, redactText } from "./redact.ts";
-import { errorTypeOf } from "./span.ts";
+import { errorTypeOf } from "../span.ts";
 
 export type LogFields = Record<string, unknown>;
 type Level = keyof typeof LEVELS;

@@ -6,7 +6,7 @@
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/system/process-metrics.md
  */
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { ATTR_CPU_MODE } from "./attributes.ts";
+import { ATTR_CPU_MODE } from "../attributes.ts";
 import { gauge, observe } from "./instruments.ts";
 
 const DELAY_WINDOW_MS = 60_000;

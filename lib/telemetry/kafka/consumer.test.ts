@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { ATTR_KAFKA_MESSAGE_KEY, ATTR_KAFKA_OFFSET } from "./attributes.ts";
-import { traceProcess, type ConsumedRecord } from "./kafka-consumer.ts";
-import { inSpan } from "./span.ts";
-import { described, recordSpans, type SpanRecording } from "./testing/record-spans.ts";
+import { ATTR_KAFKA_MESSAGE_KEY, ATTR_KAFKA_OFFSET } from "../attributes.ts";
+import { traceProcess, type ConsumedRecord } from "./consumer.ts";
+import { inSpan } from "../span.ts";
+import { described, recordSpans, type SpanRecording } from "../testing/record-spans.ts";
 
 const TRACE_ID = "0123456789abcdef0123456789abcdef";
 const SPAN_ID = "0123456789abcdef";

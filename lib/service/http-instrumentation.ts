@@ -3,7 +3,7 @@
  * default, ours), elysia (the framework's plugin, on the same provider) or off.
  */
 import { Elysia } from "elysia";
-import { httpServerTelemetry, isProbe } from "./http-server.ts";
+import { httpServerTelemetry, isProbe } from "#lib/telemetry/http/server.ts";
 
 // The plugin brings the whole Node SDK along, so it is loaded only where it is asked for.
 const plugin =

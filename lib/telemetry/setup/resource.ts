@@ -10,7 +10,7 @@ import {
   ATTR_SERVICE_NAME,
   ATTR_SERVICE_NAMESPACE,
   ATTR_SERVICE_VERSION,
-} from "./attributes.ts";
+} from "../attributes.ts";
 
 /**
  * Builds the resource. OTEL_RESOURCE_ATTRIBUTES goes over our own values, OTEL_SERVICE_NAME over

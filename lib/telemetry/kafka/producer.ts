@@ -26,18 +26,18 @@ import {
   ATTR_MESSAGING_OPERATION_NAME,
   ATTR_MESSAGING_OPERATION_TYPE,
   ATTR_MESSAGING_SYSTEM_NAME,
-} from "./attributes.ts";
-import { callerLocation } from "./code-location.ts";
-import { messagingClientOperationDuration, messagingClientSentMessages } from "./instruments.ts";
-import { EMPTY_CONTEXT } from "./linked-context.ts";
+} from "../attributes.ts";
+import { callerLocation } from "../learning/code-location.ts";
+import { messagingClientOperationDuration, messagingClientSentMessages } from "../metrics/instruments.ts";
+import { EMPTY_CONTEXT } from "../speed/linked-context.ts";
 import {
   extractFromKafka,
   injectedHeaders,
   showInjected,
   type KafkaHeaders,
   type TraceHeaders,
-} from "./propagation.ts";
-import { errorTypeOf, failSpan, tracer } from "./span.ts";
+} from "../propagation.ts";
+import { errorTypeOf, failSpan, tracer } from "../span.ts";
 
 /**
  * Creates a message: runs `write` inside a `create {topic}` span.

@@ -24,19 +24,19 @@ import {
   type MetricReader,
 } from "@opentelemetry/sdk-metrics";
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
-import { ATTR_SERVICE_NAME } from "./attributes.ts";
+import { ATTR_SERVICE_NAME } from "../attributes.ts";
 import { agentOptions } from "./collector-agent.ts";
 import { isSdkDisabled } from "./disabled.ts";
-import { ids } from "./ids.ts";
-import { bindInstruments } from "./instruments.ts";
-import { LinkedContextManager } from "./linked-context.ts";
-import { configureLogger, isLogLevel, logger } from "./logger.ts";
+import { ids } from "../speed/ids.ts";
+import { bindInstruments } from "../metrics/instruments.ts";
+import { LinkedContextManager } from "../speed/linked-context.ts";
+import { configureLogger, isLogLevel, logger } from "../logs/logger.ts";
 import { preciseStart } from "./precise-start.ts";
-import { createPrometheusReader } from "./prometheus.ts";
-import { createPropagator } from "./propagation.ts";
+import { createPrometheusReader } from "../metrics/prometheus.ts";
+import { createPropagator } from "../propagation.ts";
 import { createResource } from "./resource.ts";
-import { registerRuntimeMetrics } from "./runtime-metrics.ts";
-import { createSpanExporter } from "./span-exporter.ts";
+import { registerRuntimeMetrics } from "../metrics/runtime.ts";
+import { createSpanExporter } from "../speed/span-exporter.ts";
 
 type Env = Record<string, string | undefined>;
 

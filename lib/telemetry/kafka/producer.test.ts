@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { ATTR_KAFKA_MESSAGE_KEY } from "./attributes.ts";
-import { traceCreate, traceDeadLetter, traceSend } from "./kafka-producer.ts";
-import type { TraceHeaders } from "./propagation.ts";
-import { inSpan } from "./span.ts";
-import { described, recordSpans, type SpanRecording } from "./testing/record-spans.ts";
+import { ATTR_KAFKA_MESSAGE_KEY } from "../attributes.ts";
+import { traceCreate, traceDeadLetter, traceSend } from "./producer.ts";
+import type { TraceHeaders } from "../propagation.ts";
+import { inSpan } from "../span.ts";
+import { described, recordSpans, type SpanRecording } from "../testing/record-spans.ts";
 
 let recording: SpanRecording;
 beforeEach(() => {

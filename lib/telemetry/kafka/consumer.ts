@@ -15,12 +15,12 @@ import {
   ATTR_MESSAGING_DESTINATION_PARTITION_ID,
   ATTR_MESSAGING_OPERATION_NAME,
   ATTR_MESSAGING_SYSTEM_NAME,
-} from "./attributes.ts";
-import { messagingClientConsumedMessages, messagingProcessDuration } from "./instruments.ts";
-import { keyText, linkTo, messagingAttributes } from "./kafka-producer.ts";
-import { EMPTY_CONTEXT } from "./linked-context.ts";
-import { extractFromKafka, type KafkaHeaders } from "./propagation.ts";
-import { errorTypeOf, failSpan, tracer } from "./span.ts";
+} from "../attributes.ts";
+import { messagingClientConsumedMessages, messagingProcessDuration } from "../metrics/instruments.ts";
+import { keyText, linkTo, messagingAttributes } from "./producer.ts";
+import { EMPTY_CONTEXT } from "../speed/linked-context.ts";
+import { extractFromKafka, type KafkaHeaders } from "../propagation.ts";
+import { errorTypeOf, failSpan, tracer } from "../span.ts";
 
 /** A record as kafkajs delivers it. */
 export interface ConsumedRecord {

@@ -17,8 +17,8 @@ describe("the line outside the telemetry layer", () => {
   test("is the nearest one in services/", () => {
     const found = locationFromStack(
       stack(
-        "callerLocation ($/lib/telemetry/code-location.ts:50:10)",
-        "query ($/lib/telemetry/sql.ts:90:5)",
+        "callerLocation ($/lib/telemetry/learning/code-location.ts:50:10)",
+        "query ($/lib/telemetry/sql/sql.ts:90:5)",
         "onDatabase ($/lib/service/database.ts:53:18)",
         "getOrder ($/services/orders/repository.ts:130:22)",
         "async ($/services/orders/app.ts:30:9)",

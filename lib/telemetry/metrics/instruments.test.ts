@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import { bindInstruments, gauge, ordersCreated, httpServerRequestDuration } from "./instruments.ts";
 import { createPrometheusReader } from "./prometheus.ts";
-import { registerRuntimeMetrics } from "./runtime-metrics.ts";
+import { registerRuntimeMetrics } from "./runtime.ts";
 
 /** Binds all instruments to a provider of this test's own. */
 function bound() {

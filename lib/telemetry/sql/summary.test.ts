@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { summarizeQuery } from "./sql-summary.ts";
+import { summarizeQuery } from "./summary.ts";
 
 test.each([
   ["BEGIN", "BEGIN"],

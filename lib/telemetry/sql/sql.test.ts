@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { SQL } from "bun";
-import { inSpan } from "./span.ts";
+import { inSpan } from "../span.ts";
 import { traceSql } from "./sql.ts";
-import { described, recordSpans, type SpanRecording } from "./testing/record-spans.ts";
+import { described, recordSpans, type SpanRecording } from "../testing/record-spans.ts";
 
 let recording: SpanRecording;
 beforeEach(() => {

@@ -2,7 +2,7 @@
 import { diag } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import type { SpanExporter } from "@opentelemetry/sdk-trace-base";
-import { agentOptions } from "./collector-agent.ts";
+import { agentOptions } from "../setup/collector-agent.ts";
 import { encodeSpans } from "./span-encoder.ts";
 
 /**

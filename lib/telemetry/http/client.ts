@@ -12,13 +12,13 @@ import {
   ATTR_SERVER_ADDRESS,
   ATTR_SERVER_PORT,
   ATTR_URL_FULL,
-} from "./attributes.ts";
-import { callerLocation } from "./code-location.ts";
-import { fixedSets } from "./fixed-attributes.ts";
-import { httpClientRequestDuration } from "./instruments.ts";
-import { injectedHeaders, showInjected } from "./propagation.ts";
-import { redactPath, redactQuery, REDACTED } from "./redact.ts";
-import { errorTypeOf, failSpan, tracer } from "./span.ts";
+} from "../attributes.ts";
+import { callerLocation } from "../learning/code-location.ts";
+import { fixedSets } from "../speed/fixed-attributes.ts";
+import { httpClientRequestDuration } from "../metrics/instruments.ts";
+import { injectedHeaders, showInjected } from "../propagation.ts";
+import { redactPath, redactQuery, REDACTED } from "../logs/redact.ts";
+import { errorTypeOf, failSpan, tracer } from "../span.ts";
 
 export interface TracedRequest {
   method: "GET" | "POST" | "PATCH" | "PUT" | "DELETE";

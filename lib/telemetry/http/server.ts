@@ -21,15 +21,15 @@ import {
   ATTR_URL_QUERY,
   ATTR_URL_SCHEME,
   ATTR_USER_AGENT_ORIGINAL,
-} from "./attributes.ts";
-import { isSdkDisabled } from "./disabled.ts";
-import { fixedSets } from "./fixed-attributes.ts";
-import { httpServerActiveRequests, httpServerRequestDuration } from "./instruments.ts";
-import { EMPTY_CONTEXT } from "./linked-context.ts";
-import { extractFromHttp } from "./propagation.ts";
-import { redactPath, redactQuery } from "./redact.ts";
-import { routeLocation } from "./route-location.ts";
-import { failSpan, tracer } from "./span.ts";
+} from "../attributes.ts";
+import { isSdkDisabled } from "../setup/disabled.ts";
+import { fixedSets } from "../speed/fixed-attributes.ts";
+import { httpServerActiveRequests, httpServerRequestDuration } from "../metrics/instruments.ts";
+import { EMPTY_CONTEXT } from "../speed/linked-context.ts";
+import { extractFromHttp } from "../propagation.ts";
+import { redactPath, redactQuery } from "../logs/redact.ts";
+import { routeLocation } from "../learning/route-location.ts";
+import { failSpan, tracer } from "../span.ts";
 
 /** Requests that make no spans and are not counted: probes and scrapes. */
 const UNTRACED_PATHS = new Set(["/healthz", "/readyz", "/metrics"]);

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { context, trace } from "@opentelemetry/api";
 import { Elysia } from "elysia";
-import { httpServerTelemetry, noteServerError } from "./http-server.ts";
-import { inSpan } from "./span.ts";
-import { described, recordSpans, type SpanRecording } from "./testing/record-spans.ts";
+import { httpServerTelemetry, noteServerError } from "./server.ts";
+import { inSpan } from "../span.ts";
+import { described, recordSpans, type SpanRecording } from "../testing/record-spans.ts";
 
 const TRACE_ID = "0123456789abcdef0123456789abcdef";
 const TRACEPARENT = `00-${TRACE_ID}-0123456789abcdef-01`;

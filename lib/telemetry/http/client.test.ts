@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { tracedFetch } from "./http-client.ts";
-import { inSpan } from "./span.ts";
-import { described, recordSpans, type SpanRecording } from "./testing/record-spans.ts";
+import { tracedFetch } from "./client.ts";
+import { inSpan } from "../span.ts";
+import { described, recordSpans, type SpanRecording } from "../testing/record-spans.ts";
 
 let recording: SpanRecording;
 const cleanUps: (() => unknown)[] = [];
