@@ -6,7 +6,7 @@ import {
   type KafkaMessage,
   type Message,
 } from "kafkajs";
-import { callerLocation } from "#lib/telemetry/learning/code-location.ts";
+import { callerLocation } from "#lib/telemetry/optional.ts";
 import type { ConsumedRecord } from "#lib/telemetry/kafka/consumer.ts";
 import { deadLetters } from "#lib/telemetry/metrics/instruments.ts";
 import { traceDeadLetter } from "#lib/telemetry/kafka/producer.ts";

@@ -7,7 +7,7 @@ import { httpInstrumentation } from "#lib/service/http-instrumentation.ts";
 import { isProbe, noteServerError } from "#lib/telemetry/http/server.ts";
 import { errorText } from "#lib/telemetry/span.ts";
 import { logger } from "#lib/telemetry/logs/logger.ts";
-import { rememberRouteLocations } from "#lib/telemetry/learning/route-location.ts";
+import { rememberRouteLocations } from "#lib/telemetry/optional.ts";
 import { withDeadlineOf } from "./deadline.ts";
 import {
   AppError,

@@ -1,7 +1,7 @@
 /** Calls from one service to another: JSON, a time limit, and errors that know their consequence. */
 import type { Attributes } from "@opentelemetry/api";
 import { Slots } from "#lib/waiting/slots.ts";
-import { callerLocation } from "#lib/telemetry/learning/code-location.ts";
+import { callerLocation } from "#lib/telemetry/optional.ts";
 import {
   tracedFetch,
   type TracedRequest,

@@ -2,7 +2,7 @@
  * A service that another one cannot do without: a call is tried again while that may help, and the
  * service is known to be up or down.
  */
-import { callerLocation } from "#lib/telemetry/learning/code-location.ts";
+import { callerLocation } from "#lib/telemetry/optional.ts";
 import type { TracedRequest, TracedResponse } from "#lib/telemetry/http/client.ts";
 import { createServiceClient, errorInBody, probe, type CallOptions } from "./client.ts";
 import { AppError } from "./errors.ts";

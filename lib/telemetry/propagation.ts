@@ -8,8 +8,6 @@
 import {
   context,
   propagation,
-  trace,
-  type Attributes,
   type Context,
   type TextMapGetter,
   type TextMapPropagator,
@@ -20,8 +18,6 @@ import {
   W3CBaggagePropagator,
   W3CTraceContextPropagator,
 } from "@opentelemetry/core";
-import { ATTR_INJECTED_TRACEPARENT } from "./attributes.ts";
-import { codeLocationEnabled } from "./learning/code-location.ts";
 
 /** Trace context § 3.3.1.1: a list of more members is not valid, and is not passed on. */
 const TRACESTATE_MEMBERS_MAX = 32;
@@ -84,16 +80,6 @@ const headerSetter: TextMapSetter<TraceHeaders> = {
     if (HEADER_VALUE.test(value)) headers[key] = value;
   },
 };
-
-/**
- * With code locations on, an outgoing span also shows the `traceparent` it sent, so that a reader
- * sees what crossed the hop.
- */
-export function showInjected(from: Context, headers: TraceHeaders): void {
-  if (!codeLocationEnabled()) return;
-  const shown: Attributes = { [ATTR_INJECTED_TRACEPARENT]: headers["traceparent"] };
-  trace.getSpan(from)?.setAttributes(shown);
-}
 
 function boundedTracestate(key: string, value: string | undefined): string | undefined {
   if (key !== "tracestate" || value === undefined) return value;

@@ -9,7 +9,7 @@ import {
   type TracerProvider,
 } from "@opentelemetry/api";
 import { ATTR_ERROR_TYPE } from "./attributes.ts";
-import { callerLocation } from "./learning/code-location.ts";
+import { callerLocation } from "./optional.ts";
 import { redactText } from "./logs/redact.ts";
 
 const DESCRIPTION_CHARS_MAX = 500;

@@ -13,10 +13,9 @@ import {
   ATTR_SERVER_PORT,
   ATTR_URL_FULL,
 } from "../attributes.ts";
-import { callerLocation } from "../learning/code-location.ts";
-import { fixedSets } from "../speed/fixed-attributes.ts";
+import { callerLocation, fixedSets, showInjected } from "../optional.ts";
 import { httpClientRequestDuration } from "../metrics/instruments.ts";
-import { injectedHeaders, showInjected } from "../propagation.ts";
+import { injectedHeaders } from "../propagation.ts";
 import { redactPath, redactQuery, REDACTED } from "../logs/redact.ts";
 import { errorTypeOf, failSpan, tracer } from "../span.ts";
 

@@ -23,12 +23,10 @@ import {
   ATTR_USER_AGENT_ORIGINAL,
 } from "../attributes.ts";
 import { isSdkDisabled } from "../setup/disabled.ts";
-import { fixedSets } from "../speed/fixed-attributes.ts";
+import { EMPTY_CONTEXT, fixedSets, routeLocation } from "../optional.ts";
 import { httpServerActiveRequests, httpServerRequestDuration } from "../metrics/instruments.ts";
-import { EMPTY_CONTEXT } from "../speed/linked-context.ts";
 import { extractFromHttp } from "../propagation.ts";
 import { redactPath, redactQuery } from "../logs/redact.ts";
-import { routeLocation } from "../learning/route-location.ts";
 import { failSpan, tracer } from "../span.ts";
 
 /** Requests that make no spans and are not counted: probes and scrapes. */

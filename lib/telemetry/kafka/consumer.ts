@@ -16,9 +16,12 @@ import {
   ATTR_MESSAGING_OPERATION_NAME,
   ATTR_MESSAGING_SYSTEM_NAME,
 } from "../attributes.ts";
-import { messagingClientConsumedMessages, messagingProcessDuration } from "../metrics/instruments.ts";
+import {
+  messagingClientConsumedMessages,
+  messagingProcessDuration,
+} from "../metrics/instruments.ts";
 import { keyText, linkTo, messagingAttributes } from "./producer.ts";
-import { EMPTY_CONTEXT } from "../speed/linked-context.ts";
+import { EMPTY_CONTEXT } from "../optional.ts";
 import { extractFromKafka, type KafkaHeaders } from "../propagation.ts";
 import { errorTypeOf, failSpan, tracer } from "../span.ts";
 

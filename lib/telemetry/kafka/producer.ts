@@ -27,13 +27,14 @@ import {
   ATTR_MESSAGING_OPERATION_TYPE,
   ATTR_MESSAGING_SYSTEM_NAME,
 } from "../attributes.ts";
-import { callerLocation } from "../learning/code-location.ts";
-import { messagingClientOperationDuration, messagingClientSentMessages } from "../metrics/instruments.ts";
-import { EMPTY_CONTEXT } from "../speed/linked-context.ts";
+import { callerLocation, EMPTY_CONTEXT, showInjected } from "../optional.ts";
+import {
+  messagingClientOperationDuration,
+  messagingClientSentMessages,
+} from "../metrics/instruments.ts";
 import {
   extractFromKafka,
   injectedHeaders,
-  showInjected,
   type KafkaHeaders,
   type TraceHeaders,
 } from "../propagation.ts";

@@ -16,6 +16,8 @@ import {
   type DiagLogger,
 } from "@opentelemetry/api";
 import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-proto";
+import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
+import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
 import { BatchLogRecordProcessor, LoggerProvider } from "@opentelemetry/sdk-logs";
 import {
@@ -27,16 +29,14 @@ import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trac
 import { ATTR_SERVICE_NAME } from "../attributes.ts";
 import { agentOptions } from "./collector-agent.ts";
 import { isSdkDisabled } from "./disabled.ts";
-import { ids } from "../speed/ids.ts";
 import { bindInstruments } from "../metrics/instruments.ts";
-import { LinkedContextManager } from "../speed/linked-context.ts";
 import { configureLogger, isLogLevel, logger } from "../logs/logger.ts";
 import { preciseStart } from "./precise-start.ts";
 import { createPrometheusReader } from "../metrics/prometheus.ts";
+import { speed } from "../optional.ts";
 import { createPropagator } from "../propagation.ts";
 import { createResource } from "./resource.ts";
 import { registerRuntimeMetrics } from "../metrics/runtime.ts";
-import { createSpanExporter } from "../speed/span-exporter.ts";
 
 type Env = Record<string, string | undefined>;
 
@@ -69,7 +69,8 @@ export function startTelemetry(service: { name: string; version: string }, env: 
   configureLogger({ ...logs, serviceName });
 
   // Context is passed on even where the SDK is disabled: the specification takes propagators out.
-  context.setGlobalContextManager(new LinkedContextManager().enable());
+  const contexts = new (speed?.LinkedContextManager ?? AsyncLocalStorageContextManager)();
+  context.setGlobalContextManager(contexts.enable());
   const { propagator, unknown } = createPropagator(env["OTEL_PROPAGATORS"]);
   propagation.setGlobalPropagator(propagator);
   for (const other of unknown) logger.warn(`OTEL_PROPAGATORS: "${other}" is not known here`);
@@ -112,7 +113,7 @@ export function startTelemetry(service: { name: string; version: string }, env: 
   };
   const tracerProvider = new BasicTracerProvider({
     resource,
-    idGenerator: ids,
+    ...(speed && { idGenerator: speed.ids }),
     // The sampler and the other limits come from OTEL_TRACES_SAMPLER and OTEL_SPAN_*.
     spanLimits: {
       attributeValueLengthLimit: positiveInt(
@@ -154,6 +155,13 @@ export function startTelemetry(service: { name: string; version: string }, env: 
       await Promise.race([Promise.all(all), Bun.sleep(timeoutMs)]);
     },
   };
+}
+
+/** Address, headers, timeout and compression come from OTEL_EXPORTER_OTLP_*; retries are the exporter's own. */
+function createSpanExporter(env: Env): OTLPTraceExporter {
+  const exporter = new OTLPTraceExporter(agentOptions(env, "TRACES"));
+  speed?.useOurEncoder(exporter);
+  return exporter;
 }
 
 /** OTEL_TRACES_EXPORTER and OTEL_METRICS_EXPORTER: `otlp` (default) or `none`. */

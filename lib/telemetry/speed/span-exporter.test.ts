@@ -1,7 +1,8 @@
 import { afterEach, expect, test } from "bun:test";
 import { ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
+import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
-import { createSpanExporter } from "./span-exporter.ts";
+import { useOurEncoder } from "./span-exporter.ts";
 
 const stock = ProtobufTraceSerializer.serializeRequest;
 const endpoint = process.env["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
@@ -27,8 +28,10 @@ test("spans arrive through the exporter's transport without its own encoder bein
     ProtobufTraceSerializer.serializeRequest = () => {
       throw new Error("the stock encoder was asked");
     };
+    const exporter = new OTLPTraceExporter();
+    useOurEncoder(exporter);
     const provider = new BasicTracerProvider({
-      spanProcessors: [new BatchSpanProcessor(createSpanExporter(process.env))],
+      spanProcessors: [new BatchSpanProcessor(exporter)],
     });
     provider.getTracer("test").startSpan("reserve items").end();
     await provider.shutdown();

@@ -17,8 +17,7 @@ import {
   ATTR_SERVER_ADDRESS,
   ATTR_SERVER_PORT,
 } from "../attributes.ts";
-import { callerLocation } from "../learning/code-location.ts";
-import { fixed } from "../speed/fixed-attributes.ts";
+import { callerLocation, fixed } from "../optional.ts";
 import { dbClientOperationDuration } from "../metrics/instruments.ts";
 import { errorTypeOf, failSpan, tracer } from "../span.ts";
 import { summarizeQuery } from "./summary.ts";

@@ -1,0 +1,70 @@
+/**
+ * The two folders that may be deleted: `speed/` (the same, at less cost) and `learning/` (the line that
+ * made a span, on the span). Nothing else imports them; what they give is asked for here, and where a
+ * folder is gone the plain way is taken.
+ */
+import { ROOT_CONTEXT, type Attributes, type Context } from "@opentelemetry/api";
+import type * as Learning from "./learning/index.ts";
+import type * as Speed from "./speed/index.ts";
+
+/** What is only for speed; undefined where the folder was deleted. */
+export const speed = optional(() => require("./speed/index.ts") as typeof Speed);
+
+const learning = optional(() => require("./learning/index.ts") as typeof Learning);
+
+/** The context that each request and each record starts from: nothing is in it. */
+export const EMPTY_CONTEXT: Context = speed?.EMPTY_CONTEXT ?? ROOT_CONTEXT;
+
+/**
+ * Fixes a metric's attribute set that is made once and used for many measurements: it cannot be changed
+ * any more, and the SDK knows it again.
+ */
+export function fixed(attributes: Attributes): Attributes {
+  return speed ? speed.fixed(attributes) : Object.freeze(attributes);
+}
+
+/**
+ * Keeps the attribute sets of one kind of measurement.
+ * @param make puts a set together from the parts that make it what it is
+ * @returns a function that gives the set of some parts; `key` tells them from all others
+ */
+export function fixedSets<Parts extends readonly unknown[]>(
+  make: (...parts: Parts) => Attributes,
+): (key: string, ...parts: Parts) => Attributes {
+  return speed ? speed.fixedSets(make) : (_key, ...parts) => make(...parts);
+}
+
+/**
+ * The line outside this layer that is being executed, as `code.*` attributes. To be called before the
+ * first `await`: afterwards the caller is no longer on the stack.
+ * @returns undefined where code locations are off, or no such line is on the stack
+ */
+export function callerLocation(): Attributes | undefined {
+  return learning?.callerLocation();
+}
+
+/** The line that registered a route, if it is known. */
+export function routeLocation(method: string, route: string): Attributes | undefined {
+  return learning?.routeLocation(method, route);
+}
+
+/** Remembers, from now on, the line of each route that is registered on an Elysia app. */
+export function rememberRouteLocations(app: object): void {
+  learning?.rememberRouteLocations(app as Parameters<typeof Learning.rememberRouteLocations>[0]);
+}
+
+/** Shows on a span which header it sent, where code locations are on. @param headers as they were sent */
+export function showInjected(from: Context, headers: Readonly<Record<string, string>>): void {
+  learning?.showInjected(from, headers);
+}
+
+/** @throws what the folder's own code throws while it is loaded; that it is missing is no error */
+function optional<T>(load: () => T): T | undefined {
+  try {
+    return load();
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    if (code === "MODULE_NOT_FOUND" || code === "ERR_MODULE_NOT_FOUND") return undefined;
+    throw error;
+  }
+}
