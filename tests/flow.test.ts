@@ -1,6 +1,7 @@
 // An order's whole way: placed at the gateway, settled by the worker.
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { ATTR_KAFKA_MESSAGE_KEY, ATTR_ORDER_ID } from "#lib/telemetry/attributes.ts";
+import { ATTR_ORDER_ID } from "#lib/orders/attributes.ts";
+import { ATTR_KAFKA_MESSAGE_KEY } from "#lib/telemetry/attributes.ts";
 import { call, line, newOrder, postOrder, waitForStatus } from "./support/api.ts";
 import {
   createItem,

@@ -8,7 +8,7 @@ import {
 } from "kafkajs";
 import { callerLocation } from "#lib/telemetry/optional.ts";
 import type { ConsumedRecord } from "#lib/telemetry/kafka/consumer.ts";
-import { deadLetters } from "#lib/telemetry/metrics/instruments.ts";
+import { counter } from "#lib/telemetry/metrics/instruments.ts";
 import { traceDeadLetter } from "#lib/telemetry/kafka/producer.ts";
 import { logger } from "#lib/telemetry/logs/logger.ts";
 import { backoffMs, type Backoff } from "./backoff.ts";
@@ -88,6 +88,12 @@ export interface Consumer {
    */
   stop(timeoutMs: number): Promise<void>;
 }
+
+const deadLetters = counter(
+  "orderflow.dead_letters",
+  "Number of records given to the dead-letter topic.",
+  "{message}",
+);
 
 /** Finished records that wait behind an unfinished one; beyond it, that one holds up its partition. */
 const TRACKED_PER_PARTITION_MAX = 50_000;

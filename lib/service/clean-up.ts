@@ -5,8 +5,7 @@
  * by SKIP LOCKED. What fails is logged and tried again at the next round.
  */
 import { context, ROOT_CONTEXT } from "@opentelemetry/api";
-import { ATTR_CLEANUP_TABLE } from "#lib/telemetry/attributes.ts";
-import { cleanUpDeleted, observe } from "#lib/telemetry/metrics/instruments.ts";
+import { counter, observe } from "#lib/telemetry/metrics/instruments.ts";
 import { logger } from "#lib/telemetry/logs/logger.ts";
 import { inSpan } from "#lib/telemetry/span.ts";
 import type { Queryable, TracedSql } from "#lib/telemetry/sql/sql.ts";
@@ -32,6 +31,15 @@ export interface CleanUpOptions {
   /** From one round to the next, on average. */
   intervalMs: number;
 }
+
+/** The table that rows were deleted from, schema-qualified. */
+const ATTR_CLEANUP_TABLE = "orderflow.cleanup.table";
+
+const cleanUpDeleted = counter(
+  "orderflow.cleanup.deleted",
+  "Number of rows deleted because their time was over.",
+  "{row}",
+);
 
 /** Some milliseconds of work for PostgreSQL, and few locks at a time. */
 const BATCH_ROWS_MAX = 500;

@@ -8,11 +8,13 @@
  */
 import { trace } from "@opentelemetry/api";
 import { Type } from "@sinclair/typebox";
-import { ATTR_FAULT } from "#lib/telemetry/attributes.ts";
 import { logger } from "#lib/telemetry/logs/logger.ts";
 import type { createBaseApp } from "./app.ts";
 import { ConfigError, oneOf, type Env } from "./config.ts";
 import { BadInputError } from "./errors.ts";
+
+/** On a span that a fault has struck. */
+const ATTR_FAULT = "orderflow.fault";
 
 /** What each fault does, in which service; and of how many chances it takes the first. */
 export const FAULTS = {

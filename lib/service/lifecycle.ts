@@ -45,7 +45,10 @@ export function startService<Config>(
   load: (env: Env) => Config,
 ) {
   const { own, service, faults } = readConfig(defaultPort, load);
-  const telemetry = startTelemetry({ name, version: packageJson.version }, process.env);
+  const telemetry = startTelemetry(
+    { name, version: packageJson.version, namespace: "orderflow" },
+    process.env,
+  );
   switchFaults(faults.on);
   const work: Ending[] = [];
   const needed: Ending[] = [];

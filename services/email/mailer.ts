@@ -1,5 +1,5 @@
 /** The simulated sending of mail, at most once for each idempotency key. */
-import { emailsSent } from "#lib/telemetry/metrics/instruments.ts";
+import { emailsSent } from "#lib/orders/instruments.ts";
 
 /** How many keys are remembered; the oldest is forgotten first. */
 const KEYS_MAX = 100_000;

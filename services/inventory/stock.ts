@@ -9,8 +9,8 @@ import { orderMadeAt } from "#lib/orders/order-id.ts";
 import { onDatabase } from "#lib/service/database.ts";
 import { faultStrikes } from "#lib/service/faults.ts";
 import { ConflictError, NotFoundError, UnavailableError } from "#lib/service/errors.ts";
-import { stockReservations } from "#lib/telemetry/metrics/instruments.ts";
-import { ATTR_RESERVATION_RESULT } from "#lib/telemetry/attributes.ts";
+import { stockReservations } from "#lib/orders/instruments.ts";
+import { ATTR_RESERVATION_RESULT } from "#lib/orders/attributes.ts";
 import type { Queryable } from "#lib/telemetry/sql/sql.ts";
 
 /** An item's stock as the API shows it. */

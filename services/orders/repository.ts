@@ -21,7 +21,7 @@ import {
   type OrderItem,
   type OrderStatus,
 } from "#lib/orders/order.ts";
-import { ATTR_ORDER_ID } from "#lib/telemetry/attributes.ts";
+import { ATTR_ORDER_ID } from "#lib/orders/attributes.ts";
 import { traceCreate } from "#lib/telemetry/kafka/producer.ts";
 import { inSpan } from "#lib/telemetry/span.ts";
 import type { Queryable, TracedSql } from "#lib/telemetry/sql/sql.ts";

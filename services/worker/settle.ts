@@ -15,7 +15,7 @@ import { quantitiesByItem, type OrderStatus } from "#lib/orders/order.ts";
 import { parseOrderCreated, type OrderCreated } from "#lib/orders/order-created.ts";
 import { pathSegment } from "#lib/service/client.ts";
 import { describeAnswer, UnexpectedAnswerError, type Dependency } from "#lib/service/dependency.ts";
-import { ATTR_ORDER_ID, ATTR_ORDER_STATUS } from "#lib/telemetry/attributes.ts";
+import { ATTR_ORDER_ID, ATTR_ORDER_STATUS } from "#lib/orders/attributes.ts";
 import { logger } from "#lib/telemetry/logs/logger.ts";
 import { inSpan } from "#lib/telemetry/span.ts";
 

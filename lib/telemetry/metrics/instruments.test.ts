@@ -1,8 +1,10 @@
 import { expect, test } from "bun:test";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
-import { bindInstruments, gauge, ordersCreated, httpServerRequestDuration } from "./instruments.ts";
+import { bindInstruments, counter, gauge, httpServerRequestDuration } from "./instruments.ts";
 import { createPrometheusReader } from "./prometheus.ts";
 import { registerRuntimeMetrics } from "./runtime.ts";
+
+const parcels = counter("shop.parcels", "Number of parcels.", "{parcel}");
 
 /** Binds all instruments to a provider of this test's own. */
 function bound() {
@@ -13,18 +15,18 @@ function bound() {
 }
 
 test("recording before telemetry is set up does nothing, and does no harm", async () => {
-  ordersCreated.add(1);
+  parcels.add(1);
   const { scrape, shutdown } = bound();
-  expect(await scrape()).not.toContain("orderflow_orders_created_total{");
+  expect(await scrape()).not.toContain("shop_parcels_total{");
   await shutdown();
 });
 
 test("what is recorded afterwards is collected, with the conventions' boundaries", async () => {
   const { scrape, shutdown } = bound();
-  ordersCreated.add(2);
+  parcels.add(2);
   httpServerRequestDuration.record(0.02, { "http.request.method": "GET" });
   const text = await scrape();
-  expect(text).toMatch(/^orderflow_orders_created_total\S* 2$/m);
+  expect(text).toMatch(/^shop_parcels_total\S* 2$/m);
   const boundaries = [
     ...text.matchAll(/^http_server_request_duration_seconds_bucket.*le="([^"]+)"/gm),
   ];
@@ -58,5 +60,15 @@ test("the process tells its CPU time, memory, uptime, heap and event-loop delay"
   expect(valueOf("orderflow_runtime_heap_used_bytes")).toBeGreaterThan(100_000);
   expect(valueOf("orderflow_runtime_eventloop_delay_p50_seconds")).toBeGreaterThanOrEqual(0);
   expect(valueOf("orderflow_runtime_eventloop_delay_p99_seconds")).toBeGreaterThanOrEqual(0);
+  await shutdown();
+});
+
+test("an instrument that is defined after the set-up records, too", async () => {
+  const { scrape, shutdown } = bound();
+  counter("shop.late", "Defined late.", "{thing}").add(3);
+  gauge("shop.level", "Defined late.", "{thing}", () => 7);
+  const text = await scrape();
+  expect(text).toMatch(/^shop_late_total\S* 3$/m);
+  expect(text).toMatch(/^shop_level\S* 7$/m);
   await shutdown();
 });

@@ -1,5 +1,5 @@
 /**
- * Every metric instrument of OrderFlow: name, unit, bucket boundaries.
+ * The metric instruments of this layer, and how to make more: name, unit, bucket boundaries.
  *
  * An instrument can be used before telemetry is set up and when it is switched off; it then records
  * nothing. `bindInstruments` connects all of them to a meter provider.
@@ -11,8 +11,6 @@ import { ATTR_HTTP_REQUEST_METHOD, ATTR_URL_SCHEME } from "../attributes.ts";
 const REQUEST_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 /** Boundaries of database durations in seconds, as the database conventions give them. */
 const DATABASE_SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
-/** Ours: an order is settled in some tenths of a second, or after minutes of retries. */
-const SETTLE_SECONDS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
 
 interface Recorder {
   record(value: number, attributes?: Attributes): void;
@@ -21,18 +19,32 @@ interface Adder {
   add(value: number, attributes?: Attributes): void;
 }
 
-const definitions: ((provider: MeterProvider) => void)[] = [];
+type Bind = (provider: MeterProvider) => void;
+
+const definitions: Bind[] = [];
+let bound: MeterProvider | undefined;
 
 /**
  * Connects every instrument to a meter provider. Called once by the set-up; a test may call it again.
  */
 export function bindInstruments(provider: MeterProvider): void {
+  bound = provider;
   for (const bind of definitions) bind(provider);
 }
 
-function histogram(name: string, description: string, boundaries: number[]): Recorder {
+/** Instruments may be defined before the set-up and after it. */
+function define(bind: Bind): void {
+  definitions.push(bind);
+  if (bound) bind(bound);
+}
+
+/**
+ * A histogram of durations in seconds.
+ * @param boundaries of its buckets, in seconds
+ */
+export function histogram(name: string, description: string, boundaries: number[]): Recorder {
   let instrument: Recorder | undefined;
-  definitions.push((provider) => {
+  define((provider) => {
     instrument = provider.getMeter("orderflow", "1.0.0").createHistogram(name, {
       description,
       unit: "s",
@@ -42,9 +54,10 @@ function histogram(name: string, description: string, boundaries: number[]): Rec
   return { record: (value, attributes) => instrument?.record(value, attributes) };
 }
 
-function counter(name: string, description: string, unit: string): Adder {
+/** A counter. @param unit in UCUM, in braces for things: `{order}` */
+export function counter(name: string, description: string, unit: string): Adder {
   let instrument: Adder | undefined;
-  definitions.push((provider) => {
+  define((provider) => {
     instrument = provider.getMeter("orderflow", "1.0.0").createCounter(name, { description, unit });
   });
   return { add: (value, attributes) => instrument?.add(value, attributes) };
@@ -88,13 +101,12 @@ export function observe(
   unit: string,
   read: () => [value: number, attributes: Attributes][],
 ): void {
-  const bind = (provider: MeterProvider) => {
+  define((provider) => {
     const instrument = provider.getMeter("orderflow", "1.0.0")[kind](name, { description, unit });
     instrument.addCallback((result) => {
       for (const [value, attributes] of read()) result.observe(value, attributes);
     });
-  };
-  definitions.push(bind);
+  });
 }
 
 // HTTP: https://github.com/open-telemetry/semantic-conventions/blob/main/docs/http/http-metrics.md
@@ -143,42 +155,4 @@ export const messagingProcessDuration = histogram(
   "messaging.process.duration",
   "Duration of processing operation.",
   REQUEST_SECONDS,
-);
-
-// Ours: what the business counts.
-export const ordersCreated = counter(
-  "orderflow.orders.created",
-  "Number of orders accepted.",
-  "{order}",
-);
-export const ordersSettled = counter(
-  "orderflow.orders.settled",
-  "Number of orders confirmed or cancelled.",
-  "{order}",
-);
-export const orderSettleDuration = histogram(
-  "orderflow.order.settle.duration",
-  "Time from an order's creation to its confirmation or cancellation.",
-  SETTLE_SECONDS,
-);
-export const stockReservations = counter(
-  "orderflow.stock.reservations",
-  "Number of stock reservations asked for, by result.",
-  "{reservation}",
-);
-export const deadLetters = counter(
-  "orderflow.dead_letters",
-  "Number of records given to the dead-letter topic.",
-  "{message}",
-);
-export const emailsSent = counter(
-  "orderflow.emails.sent",
-  "Number of e-mails sent, and of repeats that were answered without sending.",
-  "{email}",
-);
-/** By table. */
-export const cleanUpDeleted = counter(
-  "orderflow.cleanup.deleted",
-  "Number of rows deleted because their time was over.",
-  "{row}",
 );

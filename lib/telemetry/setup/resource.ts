@@ -16,17 +16,17 @@ import {
  * Builds the resource. OTEL_RESOURCE_ATTRIBUTES goes over our own values, OTEL_SERVICE_NAME over
  * both; a new `service.instance.id` is made at each start.
  *
- * @param service name and version, as the program knows them
+ * @param service name, version and the system it is part of, as the program knows them
  * @see https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
  */
 export function createResource(
-  service: { name: string; version: string },
+  service: { name: string; version: string; namespace?: string },
   env: Record<string, string | undefined>,
 ) {
   const own = resourceFromAttributes({
     [ATTR_SERVICE_NAME]: service.name,
     [ATTR_SERVICE_VERSION]: service.version,
-    [ATTR_SERVICE_NAMESPACE]: "orderflow",
+    ...(service.namespace && { [ATTR_SERVICE_NAMESPACE]: service.namespace }),
     [ATTR_SERVICE_INSTANCE_ID]: crypto.randomUUID(),
     [ATTR_DEPLOYMENT_ENVIRONMENT_NAME]: "development",
     [ATTR_PROCESS_PID]: process.pid,

@@ -56,10 +56,12 @@ export interface Telemetry {
 
 /**
  * Sets telemetry up for this process. Call it once, first thing.
- * @param service its name (OTEL_SERVICE_NAME goes over it) and version
- * @param env usually process.env
+ * @param service its name (OTEL_SERVICE_NAME goes over it), its version, and the system it is part of
  */
-export function startTelemetry(service: { name: string; version: string }, env: Env): Telemetry {
+export function startTelemetry(
+  service: { name: string; version: string; namespace?: string },
+  env: Env = process.env,
+): Telemetry {
   const level = env["LOG_LEVEL"] ?? "info";
   const logs = { serviceName: service.name, level: isLogLevel(level) ? level : "info" } as const;
   configureLogger(logs);
