@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { diag, DiagLogLevel } from "@opentelemetry/api";
 import { createResource } from "./resource.ts";
 
-const SERVICE = { name: "orders", version: "1.2.3" };
+const SERVICE = { name: "orders", version: "1.2.3", namespace: "orderflow" };
 const attributes = (env: Record<string, string>) => createResource(SERVICE, env).attributes;
 
 const none = () => undefined;
