@@ -16,7 +16,7 @@ WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json bunfig.toml tsconfig.json ./
 COPY migrations ./migrations
-COPY scripts/migrate.ts scripts/dead-letters.ts ./scripts/
+COPY scripts/migrate.ts scripts/dead-letters.ts scripts/orders.ts ./scripts/
 COPY lib ./lib
 COPY services ./services
 

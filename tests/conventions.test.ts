@@ -49,7 +49,9 @@ describe("what OrderFlow emits follows the semantic conventions", () => {
         .filter(({ kind }) => kind === "SERVER")
         .map(({ attributes }) => attributes["http.response.status_code"]?.value),
     );
-    expect([...statuses].sort()).toEqual([200, 201, 400, 404, 405, 409, 413, 500, 502, 503, 504]);
+    expect([...statuses].sort()).toEqual([
+      200, 201, 400, 404, 405, 409, 413, 422, 500, 502, 503, 504,
+    ]);
   });
 });
 

@@ -9,6 +9,9 @@ import { until } from "./support/until.ts";
 const REQUESTS_MAX = 16;
 const BODIES_MAX = 8 * REQUESTS_MAX;
 const HELD = 1_000;
+const MIB = 1_048_576;
+/** Fewer than may be on their way, and more than 64 MiB. */
+const LARGE_HELD = 100;
 /** The service gives a body 10 s. */
 const GIVEN_UP_WITHIN_MS = 20_000;
 const MAIL = JSON.stringify({ to: "a@example.com", subject: "s", body: "b" });
@@ -84,6 +87,20 @@ test("thousands of half-sent bodies keep nobody out: the oldest are given up for
   const said = email.lines.filter(({ message }) => message.includes("did not arrive in time"));
   expect(said.length).toBeGreaterThan(0);
   expect(said.length).toBeLessThanOrEqual(3);
+});
+
+test("large bodies that stall are given up for their size, before they are too many", async () => {
+  const before = await givenUp();
+  const held = await Promise.all(Array.from({ length: LARGE_HELD }, open));
+  for (const client of held) {
+    client.write(`POST /send HTTP/1.1\r\nHost: x\r\nContent-Length: ${MIB}\r\n\r\n{`);
+  }
+  // Long before its time is over: the size of all together is bounded by 64 MiB.
+  expect((await held[0]?.answer(5_000))?.status).toBe(408);
+  expect(await sendMail()).toBe(200);
+  const answers = await Promise.all(held.map((client) => client.answer(GIVEN_UP_WITHIN_MS)));
+  expect(answers.filter((answer) => answer?.status === 408)).toHaveLength(LARGE_HELD);
+  expect((await givenUp()) - before).toBe(LARGE_HELD);
 });
 
 test.concurrent(

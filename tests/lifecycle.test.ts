@@ -105,6 +105,8 @@ describe("a service that is not told what it needs", () => {
     ["gateway", "ORDERS_SERVICE_URL", "ftp://orders"],
     ["orders", "POSTGRES_URL", "postgres://u:p4ssw0rd@db"],
     ["orders", "POSTGRES_URL", "postgres://u:p4ssw0rd@db/orderflow?sslmode=off"],
+    ["orders", "POSTGRES_POOLER", "session"],
+    ["orders", "POSTGRES_URL_FILE", "/no/such/file"],
     ["orders", "KAFKA_BROKERS", "kafka"],
     ["worker", "WORKER_RETRY_LIMIT_MS", "1m"],
   ];

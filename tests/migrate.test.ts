@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { SQL } from "bun";
+import { Glob, SQL } from "bun";
 
 import { startPostgres, type EmbeddedPostgres } from "#lib/embedded/postgres.ts";
 import { forceVersion, migrateDown, migrateUp, readVersion } from "#lib/migrate/index.ts";
@@ -15,7 +15,7 @@ import { startTcpProxy } from "./support/tcp-proxy.ts";
 
 const START_TIMEOUT_MS = 60_000;
 const PROJECT = join(import.meta.dir, "..");
-const LATEST = 6;
+const LATEST = 9;
 
 let embedded: EmbeddedPostgres | undefined;
 let admin: SQL;
@@ -64,6 +64,8 @@ describe("the project's migrations", () => {
       from information_schema.columns where table_schema in ('orders', 'inventory')
       order by table_schema, table_name, ordinal_position`);
     expect(columns.map(({ column }) => column)).toEqual([
+      "inventory.forgotten_reservations.id boolean not null default true",
+      "inventory.forgotten_reservations.up_to timestamp with time zone not null",
       "inventory.items.item_id character varying not null",
       "inventory.items.name character varying not null",
       "inventory.items.available integer not null default 0",
@@ -74,6 +76,10 @@ describe("the project's migrations", () => {
       "inventory.reservations.status character varying not null",
       "inventory.reservations.created_at timestamp with time zone not null default now()",
       "inventory.reservations.updated_at timestamp with time zone not null default now()",
+      "orders.idempotency_keys.key character varying not null",
+      "orders.idempotency_keys.fingerprint character varying not null",
+      "orders.idempotency_keys.order_id uuid not null",
+      "orders.idempotency_keys.created_at timestamp with time zone not null default now()",
       "orders.order_items.id uuid not null",
       "orders.order_items.order_id uuid not null",
       "orders.order_items.item_id character varying not null",
@@ -91,14 +97,19 @@ describe("the project's migrations", () => {
       "orders.outbox.payload text not null",
       "orders.outbox.headers jsonb not null default '{}'::jsonb",
       "orders.outbox.created_at timestamp with time zone not null default now()",
+      "orders.outbox.due_at timestamp with time zone not null default '-infinity'::timestamp with time zone",
     ]);
 
     const indexes: Array<{ index: string }> = await sql.unsafe(`
       select regexp_replace(indexdef, '^.* ON (\\S+) USING btree ', '\\1 ') as index
       from pg_indexes where schemaname in ('orders', 'inventory') order by 1`);
     expect(indexes.map(({ index }) => index).sort()).toEqual([
+      "inventory.forgotten_reservations (id)",
       "inventory.items (item_id)",
       "inventory.reservations (order_id, item_id)",
+      "inventory.reservations (updated_at)",
+      "orders.idempotency_keys (created_at)",
+      "orders.idempotency_keys (key)",
       "orders.order_items (id)",
       "orders.order_items (order_id)",
       "orders.orders (created_at DESC, id DESC)",
@@ -160,15 +171,18 @@ describe("the project's migrations", () => {
   });
 
   test("are undone by their downs, each to exactly the schema before it", async () => {
+    const files = await Array.fromAsync(new Glob("*.up.sql").scan(join(PROJECT, "migrations")));
+    const versions = files.map((file) => Number.parseInt(file, 10)).sort((a, b) => a - b);
+    expect(versions.at(-1)).toBe(LATEST);
     const before: unknown[] = [];
-    for (let version = 1; version <= LATEST; version++) {
+    for (const version of versions) {
       before.push(await describeSchema());
       expect(await migrateUp({ postgresUrl, stepsMax: 1 })).toMatchObject({ to: version });
       expect(await describeSchema()).not.toEqual(before.at(-1));
     }
-    for (let version = LATEST; version >= 1; version--) {
+    for (const version of versions.toReversed()) {
       expect(await migrateDown({ postgresUrl, stepsMax: 1 })).toMatchObject({ from: version });
-      expect(await describeSchema()).toEqual(before[version - 1]);
+      expect(await describeSchema()).toEqual(before.pop());
     }
   });
 

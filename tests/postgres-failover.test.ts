@@ -1,5 +1,8 @@
 // The primary freezes, its standby is promoted, the address moves: orders go on, none is lost.
 import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { SQL } from "bun";
 import { migrateUp } from "#lib/migrate/index.ts";
 import type { Order } from "#lib/orders/order.ts";
@@ -32,7 +35,13 @@ describe.skipIf(!canRun)("a primary that freezes, and a standby that takes over 
       undo.push(() => proxy.stop());
       const url = new URL(pair.primary.url);
       url.port = String(proxy.port);
-      const services = await startDatabaseServices({ POSTGRES_URL: url.href });
+      // The address is a secret, and comes as a file.
+      const folder = await mkdtemp(join(tmpdir(), "orderflow-failover-"));
+      undo.push(() => rm(folder, { recursive: true }));
+      await writeFile(join(folder, "postgres-url"), `${url.href}\n`);
+      const services = await startDatabaseServices({
+        POSTGRES_URL_FILE: join(folder, "postgres-url"),
+      });
       undo.push(() => services.stop());
 
       const accepted: string[] = [];
@@ -84,6 +93,9 @@ describe.skipIf(!canRun)("a primary that freezes, and a standby that takes over 
       console.log(`${accepted.length} accepted, ${kept.size} kept`);
       expect(accepted.filter((id) => !kept.has(id))).toEqual([]);
       expect(await readiness(services.orders.url)).toBe(200);
+      const log = JSON.stringify([services.orders.lines, services.inventory.lines]);
+      expect(log).toContain("PostgreSQL is silent");
+      expect(log).not.toContain(url.password);
     },
     TIMEOUT_MS,
   );

@@ -118,6 +118,9 @@ describe("all connections go silent at once", () => {
     "while nobody asks anything: the next request is answered as if nothing were",
     async () => {
       await warm();
+      await until("the relay has nothing to do, either", async () => {
+        return (await sql`SELECT 1 FROM orders.outbox LIMIT 1`).length === 0;
+      });
       await Bun.sleep(QUIET_MS);
       proxy.silence();
       const startedMs = performance.now();

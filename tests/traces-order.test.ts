@@ -83,7 +83,7 @@ describe("the trace of a confirmed order", () => {
       "          worker internal reserve items",
       "            worker client POST",
       "              inventory server POST /stock/:itemId/reserve",
-      "                inventory client UPDATE inventory.items SELECT inventory.reservations INSERT inventory.reservations",
+      "                inventory client UPDATE inventory.items SELECT inventory.reservations SELECT inventory.forgotten_reservations INSERT inventory.reservations",
     ]);
     expect(tree(withoutSend(spans), root)).toHaveLength(withoutSend(spans).length);
   });
@@ -252,11 +252,11 @@ test(
       "  worker internal reserve items",
       "    worker client POST",
       "      inventory server POST /stock/:itemId/reserve",
-      "        inventory client UPDATE inventory.items SELECT inventory.reservations INSERT inventory.reservations",
+      "        inventory client UPDATE inventory.items SELECT inventory.reservations SELECT inventory.forgotten_reservations INSERT inventory.reservations",
       "    worker client POST",
       "      inventory server POST /stock/:itemId/reserve",
-      "        inventory client SELECT inventory.items inventory.reservations",
-      "        inventory client UPDATE inventory.items SELECT inventory.reservations INSERT inventory.reservations",
+      "        inventory client SELECT inventory.items inventory.reservations inventory.forgotten_reservations",
+      "        inventory client UPDATE inventory.items SELECT inventory.reservations SELECT inventory.forgotten_reservations INSERT inventory.reservations",
     ]);
     expect(root.status).toBe("unset");
     expect(process.attributes).toMatchObject({ "orderflow.order.status": "cancelled" });

@@ -50,11 +50,16 @@ const READY_TIMEOUT_MS = 2_000;
  * oldest is given up.
  */
 const BODIES_PER_REQUEST_MAX = 8;
+/** Of all bodies on their way together: half of what a container has left, and 64 of the largest. */
+const BODIES_BYTES_MAX = 64 * 1_048_576;
 
 /** Makes the app. A service adds its routes to it. */
 export function createBaseApp(options: BaseAppOptions) {
   let active = 0;
-  const bodies = new UnfinishedBodies(BODIES_PER_REQUEST_MAX * options.requestsMax);
+  const bodies = new UnfinishedBodies({
+    countMax: BODIES_PER_REQUEST_MAX * options.requestsMax,
+    bytesMax: BODIES_BYTES_MAX,
+  });
   const app = new Elysia({
     // Counted by readJsonBody instead: Bun's own limit answers 413 with an empty body.
     serve: {
@@ -108,9 +113,12 @@ export function createBaseApp(options: BaseAppOptions) {
   /** A client that sends slowly takes no place from others; it has one again when its body is there. */
   async function readUncounted(request: Request): Promise<unknown> {
     active--;
+    const body = bodies.begin();
     try {
-      return await bodies.wait(readJsonBody(request));
+      readJsonBody(request, (bytes) => bodies.grow(body, bytes)).then(body.resolve, body.reject);
+      return await body.promise;
     } finally {
+      bodies.end(body);
       active++;
     }
   }

@@ -60,6 +60,11 @@ export function integer(
   return value;
 }
 
+/** How often a service looks for rows that it no longer needs, in milliseconds. */
+export function cleanUpInterval(env: Env): number {
+  return integer(env, "CLEANUP_INTERVAL_MS", 300_000, { min: 100, max: 86_400_000 });
+}
+
 /** One of some words. */
 export function oneOf<Word extends string>(
   env: Env,

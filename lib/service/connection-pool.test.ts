@@ -202,9 +202,18 @@ test("a transaction whose connection was given up goes on nowhere else", async (
   expect(await codeOf(transaction.unsafe("ROLLBACK"))).toBe("ERR_POSTGRES_CONNECTION_CLOSED");
   expect(performance.now() - startedMs).toBeLessThan(LIMITS.statementMs / 2);
   transaction.release();
-  transaction.release(); // giving it back twice must not make room for two
   await pool.unsafe("next");
   expect(sessions.map(({ ran }) => ran)).toEqual([["warm", "BEGIN", "INSERT"], ["next"]]);
+});
+
+test("a connection that is given back twice is there once", async () => {
+  const transaction = await pool.reserve();
+  transaction.release();
+  transaction.release();
+  const both = [await pool.reserve(), await pool.reserve()];
+  await Promise.all(both.map((one, index) => one.unsafe(String(index))));
+  expect(sessions.map(({ ran }) => ran).toSorted()).toEqual([["0"], ["1"]]);
+  for (const one of both) one.release();
 });
 
 test("a transaction runs nothing after it has ended", async () => {

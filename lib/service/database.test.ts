@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { SQL } from "bun";
 import { onDatabase } from "./database.ts";
 import { ConflictError, UnavailableError } from "./errors.ts";
+import { PoolError } from "./pooled-connection.ts";
 
 /** What a caller gets when the work throws this. */
 async function outcome(failure: unknown): Promise<unknown> {
@@ -41,6 +42,13 @@ test.each([
 test("a connection that is lost or refused passes, too", async () => {
   const lost = postgresError(undefined, "ERR_POSTGRES_CONNECTION_CLOSED");
   expect(await outcome(lost)).toBeInstanceOf(UnavailableError);
+});
+
+test("a limit of ours that has passed is no different", async () => {
+  for (const code of ["ANSWER", "CONNECTION", "ACQUIRE"] as const) {
+    const late = new PoolError("late", `ERR_POSTGRES_${code}_TIMEOUT`);
+    expect(await outcome(late)).toBeInstanceOf(UnavailableError);
+  }
 });
 
 test.each(["23505", "42703", "22P02", "42601", "42501", "3B001"])(

@@ -1,12 +1,12 @@
 /** The database: its pool of connections, and what its errors mean to a caller. */
-import { SQL } from "bun";
+import { SQL, type ReservedSQL } from "bun";
 import { logger } from "#lib/telemetry/logger.ts";
 import { traceSql, untracedSql, type Queryable, type TracedSql } from "#lib/telemetry/sql.ts";
 import type { DatabaseConfig } from "./config.ts";
 import { ConnectionPool, POOL_LIMITS } from "./connection-pool.ts";
 import { throwIfTooLate } from "./deadline.ts";
 import { UnavailableError } from "./errors.ts";
-import type { OpenSession } from "./pooled-connection.ts";
+import { PoolError, type OpenSession } from "./pooled-connection.ts";
 import { openPostgresSession } from "./postgres-session.ts";
 import {
   DIRECT_MARK,
@@ -43,19 +43,19 @@ export interface Database {
 
 /** Opens the pool; connections are made when they are first needed, and again when they are lost. */
 export function openDatabase({ url, pooler }: DatabaseConfig, applicationName: string): Database {
-  const isDirect = pooler === "none";
+  const hasPooler = pooler === "transaction";
   const pool = new ConnectionPool(
-    isDirect ? directSessions(url, applicationName) : pooledSessions(url, applicationName),
+    hasPooler ? pooledSessions(url, applicationName) : directSessions(url, applicationName),
   );
   const untraced = untracedSql(pool);
   let hasWarned = false;
   return {
-    sql: traceSql(pool, url, isDirect ? "BEGIN" : BEGIN_WITH_LIMITS),
+    sql: traceSql(pool, url, hasPooler ? BEGIN_WITH_LIMITS : "BEGIN"),
     untraced,
     async probe(table) {
       const [found] = await untraced
-        .run<{ migrated: boolean; is_direct: boolean; statement_timeout: string }>(
-          `SELECT to_regclass($1) IS NOT NULL AS migrated, ${IS_DIRECT_SQL} AS is_direct, ` +
+        .run<{ migrated: boolean; statement_timeout: string }>(
+          `SELECT to_regclass($1) IS NOT NULL AS migrated, ` +
             `current_setting('statement_timeout') AS statement_timeout`,
           [table],
         )
@@ -64,11 +64,8 @@ export function openDatabase({ url, pooler }: DatabaseConfig, applicationName: s
           const { message } = error as Error;
           throw new Error(`a pooler refuses the connection (${message}): ${SET_POOLER}`);
         });
-      if (isDirect && !found?.is_direct) {
-        throw new Error(`a pooler drops the connection's start-up parameters: ${SET_POOLER}`);
-      }
       if (!found?.migrated) throw new Error(`table ${table} is missing: run the migrations`);
-      if (!isDirect && found.statement_timeout === "0" && !hasWarned) {
+      if (hasPooler && found.statement_timeout === "0" && !hasWarned) {
         hasWarned = true;
         logger.warn(
           "statements outside of transactions have no limit on the server: " +
@@ -86,7 +83,7 @@ function directSessions(url: string, applicationName: string): OpenSession {
   let parameters: Record<string, string | number> = { ...needed, ...KEEP_ALIVE };
   return (onClosed) => {
     const session = openPostgresSession(
-      { url, parameters, prepare: true, connectTimeoutS: CONNECT_TIMEOUT_S },
+      { url, parameters, prepare: true, check: assertDirect, connectTimeoutS: CONNECT_TIMEOUT_S },
       onClosed,
     );
     session.opened.catch((error: unknown) => {
@@ -98,6 +95,18 @@ function directSessions(url: string, applicationName: string): OpenSession {
     });
     return session;
   };
+}
+
+/**
+ * Our prepared statements would meet other clients' behind a transaction pooler: queries get another
+ * one's rows, without an error. So no statement of a request runs on a connection that is not direct.
+ * @throws PoolError where it leads through a pooler that drops start-up parameters in silence
+ */
+async function assertDirect(connection: ReservedSQL): Promise<void> {
+  const [found] = await connection.unsafe(`SELECT ${IS_DIRECT_SQL} AS is_direct`).simple();
+  if (found?.is_direct) return;
+  const text = `a pooler drops the connection's start-up parameters: ${SET_POOLER}`;
+  throw new PoolError(text, "ERR_POSTGRES_POOLER");
 }
 
 /**
@@ -130,9 +139,9 @@ export async function onDatabase<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw mayPass(error)
-      ? new UnavailableError("the database does not answer; try again shortly", { cause: error })
-      : error;
+    if (!mayPass(error)) throw error;
+    throwIfTooLate(); // the wait may have been as long as the caller's
+    throw new UnavailableError("the database does not answer; try again shortly", { cause: error });
   }
 }
 

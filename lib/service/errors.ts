@@ -64,6 +64,12 @@ export class PayloadTooLargeError extends AppError {
   }
 }
 
+/** The input is right by itself, and contradicts what was said before: a key that is used again. */
+export class UnprocessableError extends AppError {
+  readonly status = 422;
+  readonly retryable = false;
+}
+
 /** What this service needs does not answer now, or it has too much to do. */
 export class UnavailableError extends AppError {
   readonly status = 503;

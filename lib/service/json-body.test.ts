@@ -73,4 +73,13 @@ describe("a JSON body", () => {
     );
     expect(asked.chunks).toBeLessThan(30);
   });
+
+  test("tells how long it is: as announced, else chunk by chunk", async () => {
+    const told: number[] = [];
+    const note = (bytes: number) => void told.push(bytes);
+    await readJsonBody(request("[1,2]", { "content-length": "5" }), note);
+    expect(told.splice(0)).toEqual([5]);
+    await readJsonBody(request(chunked(3, 4).stream), note).catch(() => undefined);
+    expect(told).toEqual([4, 4, 4]);
+  });
 });

@@ -11,11 +11,15 @@ const DEPTH_MAX = 64;
  * Reads a JSON body, whatever its Content-Type says.
  *
  * @param request its body is consumed, at most `BODY_BYTES_MAX` bytes of it
+ * @param onBytes told how long it is going to be, where that is announced, else of each chunk's length
  * @throws PayloadTooLargeError as soon as it is longer, chunked or not
  * @throws BadInputError where it is empty, not UTF-8, not JSON, or nested too deep
  */
-export async function readJsonBody(request: Request): Promise<unknown> {
-  const text = decodeUtf8(await readBytes(request));
+export async function readJsonBody(
+  request: Request,
+  onBytes: (bytes: number) => void = () => undefined,
+): Promise<unknown> {
+  const text = decodeUtf8(await readBytes(request, onBytes));
   if (text.trim() === "") throw new BadInputError("the body is empty; JSON is expected");
   if (isTooDeep(text))
     throw new BadInputError(`the body is nested deeper than ${DEPTH_MAX} levels`);
@@ -26,17 +30,20 @@ export async function readJsonBody(request: Request): Promise<unknown> {
   }
 }
 
-async function readBytes(request: Request): Promise<Uint8Array> {
-  // Announced as too large: refuse without reading.
-  if (Number(request.headers.get("content-length") ?? 0) > BODY_BYTES_MAX) {
-    throw new PayloadTooLargeError(BODY_BYTES_MAX);
+async function readBytes(request: Request, onBytes: (bytes: number) => void): Promise<Uint8Array> {
+  const announced = request.headers.get("content-length");
+  if (announced !== null) {
+    // Announced as too large: refuse without reading.
+    if (Number(announced) > BODY_BYTES_MAX) throw new PayloadTooLargeError(BODY_BYTES_MAX);
+    onBytes(Number(announced));
+    return request.bytes();
   }
-  if (request.headers.has("content-length")) return request.bytes();
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of request.body ?? []) {
     size += chunk.byteLength;
     if (size > BODY_BYTES_MAX) throw new PayloadTooLargeError(BODY_BYTES_MAX);
+    onBytes(chunk.byteLength);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

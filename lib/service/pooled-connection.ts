@@ -40,6 +40,7 @@ type PoolErrorCode =
   | "ERR_POSTGRES_ACQUIRE_TIMEOUT"
   | "ERR_POSTGRES_CONNECTION_TIMEOUT"
   | "ERR_POSTGRES_ANSWER_TIMEOUT"
+  | "ERR_POSTGRES_POOLER"
   | "ERR_POSTGRES_CONNECTION_CLOSED";
 
 /** A limit of ours has passed, or the connection is no more. What became of a statement is not known. */

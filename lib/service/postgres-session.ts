@@ -11,6 +11,8 @@ export interface SessionOptions {
   readonly parameters: Readonly<Record<string, string | number>>;
   /** Named prepared statements; behind a transaction pooler they would meet other clients'. */
   readonly prepare: boolean;
+  /** What has to hold before anybody gets the connection; throws where it does not. */
+  readonly check?: (connection: ReservedSQL) => Promise<void>;
   /** The driver's own limit for connecting, in seconds: above the pool's, which tells more. */
   readonly connectTimeoutS: number;
 }
@@ -28,8 +30,13 @@ export function openPostgresSession(options: SessionOptions, onClosed: () => voi
     onclose: onClosed,
   });
   let reserved: ReservedSQL | undefined;
+  const take = async () => {
+    const connection = await sql.reserve();
+    await options.check?.(connection);
+    reserved = connection;
+  };
   return {
-    opened: sql.reserve().then((connection) => void (reserved = connection)),
+    opened: take(),
     unsafe(text, values) {
       if (!reserved) throw connectionClosed();
       return reserved.unsafe(text, values);

@@ -11,13 +11,31 @@ export const BODY_TIMEOUT_MS = 10_000;
 
 const LOG_INTERVAL_MS = 10_000;
 
-interface Unfinished {
+/** A body that has begun. */
+export interface UnfinishedBody {
   readonly giveUpAtMs: number;
-  giveUp(error: RequestTimeoutError): void;
+  /** Announced, or here. */
+  bytes: number;
+  /**
+   * What whoever needs the body waits for: settled by those who read it, or rejected with a
+   * RequestTimeoutError, which closes the connection, when its time is over or its place is needed.
+   */
+  readonly promise: Promise<unknown>;
+  readonly resolve: (body: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export interface BodyLimits {
+  /** Bodies at a time. */
+  readonly countMax: number;
+  /** Of all of them together, announced or here. */
+  readonly bytesMax: number;
+  /** For each. @default BODY_TIMEOUT_MS */
+  readonly timeoutMs?: number;
 }
 
 /**
- * Waits for bodies, a bounded number at a time.
+ * The bodies that are on their way, a bounded number and a bounded size at a time.
  *
  * At the bound it is the oldest one that is given up, not the newest that is turned away: a body of
  * an honest client is there in milliseconds, so the oldest ones are those of clients that stall, and
@@ -25,42 +43,53 @@ interface Unfinished {
  */
 export class UnfinishedBodies {
   readonly #countMax: number;
+  readonly #bytesMax: number;
   readonly #timeoutMs: number;
   /** In the order in which they began, which is also that of their ends: all have the same time. */
-  readonly #bodies = new Set<Unfinished>();
+  readonly #bodies = new Set<UnfinishedBody>();
+  #bytes = 0;
   /** One for all: a timer for each would cost every request. */
   #timer: Timer | undefined;
   #givenUp = 0;
   #saidMs = Number.NEGATIVE_INFINITY;
 
-  constructor(countMax: number, timeoutMs = BODY_TIMEOUT_MS) {
+  constructor({ countMax, bytesMax, timeoutMs = BODY_TIMEOUT_MS }: BodyLimits) {
     this.#countMax = countMax;
+    this.#bytesMax = bytesMax;
     this.#timeoutMs = timeoutMs;
   }
 
   /**
-   * Waits for one body.
-   *
-   * @param body settles when it has been read; goes on unheard where it is given up, until its
-   *   connection closes
-   * @throws RequestTimeoutError, which closes the connection, when its time is over or its place is
-   *   needed; what `body` rejects with
+   * A body begins. Whoever calls this reads it, settles the promise with what comes of that, and calls
+   * `end` once the promise has settled. What is given up goes on being read, unheard, until its
+   * connection closes.
    */
-  async wait<T>(body: Promise<T>): Promise<T> {
+  begin(): UnfinishedBody {
     if (this.#bodies.size >= this.#countMax) this.#giveUpOldest(OUTRUN);
-    const { promise: end, reject: giveUp } = Promise.withResolvers<never>();
-    const unfinished = { giveUpAtMs: performance.now() + this.#timeoutMs, giveUp };
-    this.#bodies.add(unfinished);
-    if (!this.#timer) this.#timer = this.#wakeAt(unfinished.giveUpAtMs);
-    try {
-      return await Promise.race([body, end]);
-    } finally {
-      this.#bodies.delete(unfinished);
-    }
+    // One promise and no Promise.race, no function around it: this is on every POST's way.
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const giveUpAtMs = performance.now() + this.#timeoutMs;
+    const body = { giveUpAtMs, bytes: 0, promise, resolve, reject };
+    this.#bodies.add(body);
+    if (!this.#timer) this.#timer = this.#wakeAt(giveUpAtMs);
+    return body;
+  }
+
+  /** So many more bytes of a body are here, or have been announced. */
+  grow(body: UnfinishedBody, bytes: number): void {
+    if (!this.#bodies.has(body)) return;
+    body.bytes += bytes;
+    this.#bytes += bytes;
+    while (this.#bytes > this.#bytesMax) this.#giveUpOldest(OUTRUN);
+  }
+
+  /** A body is there, or is not waited for any more: its place is free. Safe to call again. */
+  end(body: UnfinishedBody): void {
+    if (this.#bodies.delete(body)) this.#bytes -= body.bytes;
   }
 
   #wakeAt(atMs: number): Timer {
-    const timer = setTimeout(() => this.#giveUpLate(), atMs - performance.now());
+    const timer = setTimeout(() => this.#giveUpLate(), Math.max(1, atMs - performance.now()));
     timer.unref();
     return timer;
   }
@@ -79,8 +108,8 @@ export class UnfinishedBodies {
   #giveUpOldest(why: string): void {
     const [oldest] = this.#bodies;
     if (!oldest) return;
-    this.#bodies.delete(oldest);
-    oldest.giveUp(new RequestTimeoutError(why));
+    this.end(oldest);
+    oldest.reject(new RequestTimeoutError(why));
     this.#sayGivenUp();
   }
 

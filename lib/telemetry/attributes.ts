@@ -58,6 +58,8 @@ export const ATTR_KAFKA_OFFSET = "kafka.offset";
 export const ATTR_ORDER_ID = "orderflow.order.id";
 export const ATTR_ORDER_STATUS = "orderflow.order.status";
 export const ATTR_RESERVATION_RESULT = "orderflow.reservation.result";
+/** The table that the clean-up deleted from, schema-qualified. */
+export const ATTR_CLEANUP_TABLE = "orderflow.cleanup.table";
 /** The fault of lib/service/faults.ts that made the span what it is. */
 export const ATTR_FAULT = "orderflow.fault";
 export const ATTR_INJECTED_TRACEPARENT = "orderflow.propagation.traceparent";

@@ -176,3 +176,9 @@ export const emailsSent = counter(
   "Number of e-mails sent, and of repeats that were answered without sending.",
   "{email}",
 );
+/** By table. */
+export const cleanUpDeleted = counter(
+  "orderflow.cleanup.deleted",
+  "Number of rows deleted because their time was over.",
+  "{row}",
+);

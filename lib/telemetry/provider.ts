@@ -25,7 +25,7 @@ import {
 } from "@opentelemetry/sdk-metrics";
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
 import { ATTR_SERVICE_NAME } from "./attributes.ts";
-import { proxyOptions } from "./collector-proxy.ts";
+import { agentOptions } from "./collector-agent.ts";
 import { isSdkDisabled } from "./disabled.ts";
 import { ids } from "./ids.ts";
 import { bindInstruments } from "./instruments.ts";
@@ -82,7 +82,7 @@ export function startTelemetry(service: { name: string; version: string }, env: 
   const intervalMs = positiveInt(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000);
   const push = exports(env, "METRICS")
     ? new PeriodicExportingMetricReader({
-        exporter: new OTLPMetricExporter(proxyOptions(env, "METRICS")),
+        exporter: new OTLPMetricExporter(agentOptions(env, "METRICS")),
         exportIntervalMillis: intervalMs,
         // The SDK refuses to start with a timeout that is longer than the interval.
         exportTimeoutMillis: Math.min(
@@ -133,7 +133,7 @@ export function startTelemetry(service: { name: string; version: string }, env: 
       env["OTEL_LOGS_EXPORTER"] === "otlp"
         ? [
             new BatchLogRecordProcessor({
-              exporter: new OTLPLogExporter(proxyOptions(env, "LOGS")),
+              exporter: new OTLPLogExporter(agentOptions(env, "LOGS")),
               selfObsMeterProvider: meterProvider,
             }),
           ]

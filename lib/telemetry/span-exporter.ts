@@ -2,14 +2,14 @@
 import { diag } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import type { SpanExporter } from "@opentelemetry/sdk-trace-base";
-import { proxyOptions } from "./collector-proxy.ts";
+import { agentOptions } from "./collector-agent.ts";
 import { encodeSpans } from "./span-encoder.ts";
 
 /**
  * Makes the exporter. Address, headers, timeout and compression come from OTEL_EXPORTER_OTLP_* and
  * OTEL_EXPORTER_OTLP_TRACES_*; retries and limits are the exporter's own.
  *
- * Where HTTP_PROXY or one of its kin names a proxy, it goes through that.
+ * How it connects, through a proxy or not, collector-agent.ts says.
  *
  * It has no option for the encoder, so that is put where the exporter keeps its own. Without that
  * line (or with a version that keeps it elsewhere) the same bytes are sent, at more cost.
@@ -18,7 +18,7 @@ import { encodeSpans } from "./span-encoder.ts";
 export function createSpanExporter(
   env: Readonly<Record<string, string | undefined>>,
 ): SpanExporter {
-  const exporter = new OTLPTraceExporter(proxyOptions(env, "TRACES"));
+  const exporter = new OTLPTraceExporter(agentOptions(env, "TRACES"));
   const delegate: unknown = Reflect.get(exporter, "_delegate");
   const stock: unknown = delegate instanceof Object && Reflect.get(delegate, "_serializer");
   if (delegate instanceof Object && stock instanceof Object) {

@@ -136,7 +136,7 @@ function measureWriting(
     const post = (connections: number, seconds = settings.seconds): Load => ({
       url: `${services.urls.gateway}/orders`,
       method: "POST",
-      bodies: BODIES,
+      bodies: ORDER_BODIES,
       connections,
       seconds,
     });
@@ -241,7 +241,7 @@ async function newestSettled(sql: SQL): Promise<string> {
 }
 
 /** Waits until no order is pending. @throws Error where that takes too long */
-async function allSettled(sql: SQL): Promise<void> {
+export async function allSettled(sql: SQL): Promise<void> {
   const giveUpAtMs = performance.now() + SETTLE_TIMEOUT_MS;
   for (;;) {
     const [found] = await sql`
@@ -272,7 +272,7 @@ async function insertOrders(sql: SQL, orders: number): Promise<void> {
 }
 
 /** Orders of one to three lines over all ten items. */
-const BODIES = Array.from({ length: 30 }, (_, index) =>
+export const ORDER_BODIES = Array.from({ length: 30 }, (_, index) =>
   JSON.stringify({
     customer_id: `customer-${index}`,
     items: Array.from({ length: 1 + (index % 3) }, (_line, line) => ({

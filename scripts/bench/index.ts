@@ -1,13 +1,15 @@
-// The benchmarks: bun run bench overhead | flow | hanging, and profile to read what they recorded. What
-// they measure is told in docs/benchmarks.md.
+// The benchmarks: bun run bench overhead | flow | hanging | sizes, and profile to read what they recorded.
+// What they measure is told in docs/benchmarks.md.
 import { benchFlow } from "./flow.ts";
 import { benchHanging } from "./hanging.ts";
 import { benchOverhead } from "./overhead.ts";
 import { showProfiles } from "./profile.ts";
+import { benchSizes } from "./sizes.ts";
 
 const USAGE = `usage: bun run bench overhead [--rounds N] [--seconds N] [--only ID,ID] [--profile FOLDER]
        bun run bench flow [--rounds N] [--seconds N] [--warm-up SECONDS] [--large] [--profile FOLDER]
        bun run bench hanging [--rounds N] [--seconds N]
+       bun run bench sizes [--orders N]
        bun run bench profile FILE.cpuprofile…`;
 
 const [name, ...rest] = process.argv.slice(2);
@@ -15,6 +17,7 @@ try {
   if (name === "overhead") await benchOverhead(rest);
   else if (name === "flow") await benchFlow(rest);
   else if (name === "hanging") await benchHanging(rest);
+  else if (name === "sizes") await benchSizes(rest);
   else if (name === "profile") await showProfiles(rest);
   else {
     console.error(USAGE);

@@ -28,6 +28,7 @@ const NEED_VARIABLES = [
   ["services/worker/index.ts"],
   ["scripts/migrate.ts", "up"],
   ["scripts/dead-letters.ts", "list"],
+  ["scripts/orders.ts", "list"],
 ] as const;
 const STOP_TIMEOUT_MS = 8_000;
 const HEALTHY_TIMEOUT_MS = 20_000;

@@ -1,7 +1,7 @@
 /**
- * Checks the Docker stack as far as it goes without a Docker engine:
+ * Checks the stack as far as it goes without a Docker engine or a Kubernetes cluster:
  *
- *     bun scripts/check-stack/index.ts [compose | image | collector | prometheus | live]…
+ *     bun scripts/check-stack/index.ts [compose | kubernetes | image | collector | prometheus | live]…
  *
  * Without an argument, all of it. What cannot be checked on a machine, since a program is not
  * installed there, is said (`unproven`) and is no failure.
@@ -10,11 +10,13 @@ import { checkLive } from "./check-live.ts";
 import { checkCollector } from "./collector.ts";
 import { checkCompose } from "./compose.ts";
 import { checkImage } from "./image.ts";
+import { checkKubernetes } from "./kubernetes.ts";
 import { checkPrometheus } from "./prometheus.ts";
 import { createReport, type Report } from "./report.ts";
 
 const PARTS: Readonly<Record<string, (report: Report) => Promise<void>>> = {
   compose: checkCompose,
+  kubernetes: checkKubernetes,
   image: checkImage,
   collector: checkCollector,
   prometheus: checkPrometheus,

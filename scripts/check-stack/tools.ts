@@ -8,6 +8,9 @@ const TOOLS = {
   prometheus: { variable: "PROMETHEUS", command: "prometheus" },
   collector: { variable: "OTELCOL", command: "otelcol-contrib" },
   jaeger: { variable: "JAEGER", command: "jaeger" },
+  kustomize: { variable: "KUSTOMIZE", command: "kustomize" },
+  kubectl: { variable: "KUBECTL", command: "kubectl" },
+  kubeconform: { variable: "KUBECONFORM", command: "kubeconform" },
 } as const;
 
 export type ToolName = keyof typeof TOOLS;

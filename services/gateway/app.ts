@@ -8,6 +8,7 @@ import {
   type ServiceClient,
 } from "#lib/service/client.ts";
 import { BadGatewayError, BadInputError, NotFoundError } from "#lib/service/errors.ts";
+import { IDEMPOTENCY_KEY_HEADER, readIdempotencyKey } from "#lib/service/idempotency-key.ts";
 import { isText } from "#lib/service/validation.ts";
 import { noteServerError } from "#lib/telemetry/http-server.ts";
 
@@ -27,7 +28,11 @@ export function addGatewayRoutes(
   { orders, inventory }: Backends,
 ) {
   app
-    .post("/orders", ({ body }) => forward(orders, "POST", "/orders", { body }))
+    .post("/orders", ({ body, request }) => {
+      const key = readIdempotencyKey(request.headers);
+      const headers = key === undefined ? {} : { [IDEMPOTENCY_KEY_HEADER]: key };
+      return forward(orders, "POST", "/orders", { body, headers });
+    })
     .get("/orders", ({ request }) => forward(orders, "GET", `/orders${queryOf(request)}`))
     .get("/orders-nplus1", ({ request }) => {
       return forward(orders, "GET", `/orders-nplus1${queryOf(request)}`);

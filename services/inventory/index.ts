@@ -1,14 +1,24 @@
 /** The inventory service: stock, and its reservation for orders. */
-import { databaseConfig } from "#lib/service/config.ts";
+import { startCleanUp } from "#lib/service/clean-up.ts";
 import { openDatabase } from "#lib/service/database.ts";
 import { startService } from "#lib/service/lifecycle.ts";
 import { addInventoryRoutes } from "./app.ts";
+import { reservationsCleanUp } from "./clean-up.ts";
+import { loadInventoryConfig } from "./config.ts";
 import { createStock } from "./stock.ts";
 
-const service = startService("inventory", 8082, (env) => ({ database: databaseConfig(env) }));
+const service = startService("inventory", 8082, loadInventoryConfig);
+const { config } = service;
 
-const database = openDatabase(service.config.database, "inventory");
+const database = openDatabase(config.database, "inventory");
 service.afterWork("database", () => database.close());
 
-const ready = { postgres: () => database.probe("inventory.reservations") };
+const cleanUp = startCleanUp({
+  database,
+  tables: [reservationsCleanUp(config.reservationsKeepDays)],
+  intervalMs: config.cleanUpIntervalMs,
+});
+service.onStop("clean-up", () => cleanUp.stop());
+
+const ready = { postgres: () => database.probe("inventory.forgotten_reservations") };
 service.listen(addInventoryRoutes(service.baseApp(ready), createStock(database.sql)), ready);

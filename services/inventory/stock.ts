@@ -5,6 +5,7 @@
  * same call again finds its booking and moves nothing.
  */
 import { SQL } from "bun";
+import { orderMadeAt } from "#lib/orders/order-id.ts";
 import { onDatabase } from "#lib/service/database.ts";
 import { faultStrikes } from "#lib/service/faults.ts";
 import { ConflictError, NotFoundError, UnavailableError } from "#lib/service/errors.ts";
@@ -32,7 +33,15 @@ export interface StockMove {
 interface BookedItem extends StockItem {
   booked_quantity: number | null;
   booked_status: "reserved" | "released" | null;
+  /** Whether the order is so old that a booking of its may have been deleted. */
+  may_be_forgotten: boolean;
 }
+
+/**
+ * By how much the clock of an orders service, which made the order's id, may be ahead of PostgreSQL's,
+ * which dates the bookings.
+ */
+const CLOCK_SKEW_MAX_MS = 3_600_000;
 
 /** How often a move is tried again when the row changed between the move and the look at it. */
 const TRIES_MAX = 3;
@@ -57,7 +66,8 @@ export function createStock(db: Queryable) {
     /**
      * Moves pieces from available to reserved.
      * @throws NotFoundError; ConflictError where too little is available, or where the order's
-     *   reservation of this item differs, was released, or was refused for good
+     *   reservation of this item differs, was released, was refused for good, or may have been
+     *   forgotten
      */
     reserve: (itemId: string, move: StockMove) =>
       onDatabase(async () => {
@@ -150,7 +160,10 @@ async function reserveBooked(db: Queryable, itemId: string, quantity: number, or
         SET available = available - ${quantity}, reserved = reserved + ${quantity}
         WHERE item_id = ${itemId} AND available >= ${quantity} AND NOT EXISTS (
           SELECT 1 FROM inventory.reservations AS booked
-          WHERE booked.order_id = ${orderId} AND booked.item_id = item.item_id)
+          WHERE booked.order_id = ${orderId} AND booked.item_id = item.item_id
+        ) AND NOT EXISTS (
+          SELECT 1 FROM inventory.forgotten_reservations AS forgotten
+          WHERE forgotten.up_to > to_timestamp(${earliestBooking(orderId)}::float8))
         RETURNING item_id, name, available, reserved
       ), booking AS (
         INSERT INTO inventory.reservations (order_id, item_id, quantity, status)
@@ -197,6 +210,11 @@ async function explainReserve(db: Queryable, itemId: string, move: StockMove) {
     );
   }
   if (item.booked_status === "reserved") return shown(item);
+  if (item.may_be_forgotten) {
+    throw new ConflictError(
+      `order ${move.order_id} is so old that what it has reserved is not known any more`,
+    );
+  }
   if (item.available >= move.quantity) return undefined;
   if (move.final && !(await bookRefusal(db, itemId, move))) return undefined;
   throw new ConflictError(
@@ -241,17 +259,33 @@ async function getItem(db: Queryable, itemId: string, orderId?: string): Promise
   const [item] =
     orderId === undefined
       ? await db.query<BookedItem>`
-          SELECT item_id, name, available, reserved, NULL AS booked_quantity, NULL AS booked_status
+          SELECT item_id, name, available, reserved, NULL AS booked_quantity, NULL AS booked_status,
+                 false AS may_be_forgotten
           FROM inventory.items WHERE item_id = ${itemId}`
       : await db.query<BookedItem>`
           SELECT item.item_id, item.name, item.available, item.reserved,
-                 booked.quantity AS booked_quantity, booked.status AS booked_status
+                 booked.quantity AS booked_quantity, booked.status AS booked_status,
+                 forgotten.up_to IS NOT NULL AS may_be_forgotten
           FROM inventory.items AS item
           LEFT JOIN inventory.reservations AS booked
             ON booked.item_id = item.item_id AND booked.order_id = ${orderId}
+          LEFT JOIN inventory.forgotten_reservations AS forgotten
+            ON forgotten.up_to > to_timestamp(${earliestBooking(orderId)}::float8)
           WHERE item.item_id = ${itemId}`;
   if (!item) throw new NotFoundError(`there is no item ${itemId}`);
   return item;
+}
+
+/**
+ * The earliest moment, by PostgreSQL's clock, at which an order can have booked something. Bookings that
+ * are deleted leave the latest of their times behind in `inventory.forgotten_reservations`: an order
+ * whose earliest moment is later than that had none among them.
+ * @returns seconds since 1970; null where the id does not tell: such an order's bookings are forgotten
+ *   without a trace
+ */
+function earliestBooking(orderId: string): number | null {
+  const madeAt = orderMadeAt(orderId);
+  return madeAt ? (madeAt.getTime() - CLOCK_SKEW_MAX_MS) / 1_000 : null;
 }
 
 function hasState(error: unknown, sqlState: string): boolean {

@@ -3,6 +3,7 @@ import { isOrderStatus, ORDER_STATUSES } from "#lib/orders/order.ts";
 import { newOrderSchema, statusChangeSchema } from "#lib/orders/schemas.ts";
 import type { createBaseApp } from "#lib/service/app.ts";
 import { BadInputError } from "#lib/service/errors.ts";
+import { readIdempotencyKey } from "#lib/service/idempotency-key.ts";
 import { isUtf8Query, isUuid } from "#lib/service/validation.ts";
 import { ATTR_ORDER_STATUS } from "#lib/telemetry/attributes.ts";
 import { orderSettleDuration, ordersCreated, ordersSettled } from "#lib/telemetry/instruments.ts";
@@ -18,10 +19,12 @@ export function addOrdersRoutes(
   app
     .post(
       "/orders",
-      async ({ body, set }) => {
-        const order = await orders.create(body);
-        relay.ring();
-        ordersCreated.add(1);
+      async ({ body, request, set }) => {
+        const { order, isNew } = await orders.create(body, readIdempotencyKey(request.headers));
+        if (isNew) {
+          relay.ring();
+          ordersCreated.add(1);
+        }
         set.status = 201;
         set.headers["location"] = `/orders/${order.id}`;
         return order;

@@ -7,6 +7,8 @@ test("orders knows its database and its brokers", () => {
   expect(loadOrdersConfig(needed)).toMatchObject({
     database: { url: "postgres://u:p@db/orders", pooler: "none" },
     kafka: { brokers: ["kafka:9092"] },
+    idempotencyKeysKeepHours: 24,
+    cleanUpIntervalMs: 300_000,
   });
 });
 
@@ -17,6 +19,9 @@ test.each([
   ["RELAY_POLL_INTERVAL_MS", "49"],
   ["RELAY_BATCH_ROWS_MAX", "0"],
   ["RELAY_BATCH_ROWS_MAX", "1001"],
+  ["IDEMPOTENCY_KEYS_KEEP_HOURS", "0"],
+  ["IDEMPOTENCY_KEYS_KEEP_HOURS", "87601"],
+  ["CLEANUP_INTERVAL_MS", "99"],
 ])("%s=%s is refused by name", (name, value) => {
   expect(() => loadOrdersConfig({ ...needed, [name]: value })).toThrow(name);
 });

@@ -1,6 +1,12 @@
 /** The orders service's own configuration. */
 import { loadKafkaConfig, type KafkaConnection } from "#lib/kafka/config.ts";
-import { databaseConfig, integer, type DatabaseConfig, type Env } from "#lib/service/config.ts";
+import {
+  cleanUpInterval,
+  databaseConfig,
+  integer,
+  type DatabaseConfig,
+  type Env,
+} from "#lib/service/config.ts";
 
 export interface OrdersConfig {
   database: DatabaseConfig;
@@ -9,6 +15,9 @@ export interface OrdersConfig {
   relayPollIntervalMs: number;
   /** Events taken in hand at a time. */
   relayBatchRowsMax: number;
+  /** For how long an Idempotency-Key is remembered. */
+  idempotencyKeysKeepHours: number;
+  cleanUpIntervalMs: number;
 }
 
 export function loadOrdersConfig(env: Env): Readonly<OrdersConfig> {
@@ -17,5 +26,10 @@ export function loadOrdersConfig(env: Env): Readonly<OrdersConfig> {
     kafka: loadKafkaConfig(env),
     relayPollIntervalMs: integer(env, "RELAY_POLL_INTERVAL_MS", 2_000, { min: 50, max: 3_600_000 }),
     relayBatchRowsMax: integer(env, "RELAY_BATCH_ROWS_MAX", 100, { min: 1, max: 1_000 }),
+    idempotencyKeysKeepHours: integer(env, "IDEMPOTENCY_KEYS_KEEP_HOURS", 24, {
+      min: 1,
+      max: 87_600,
+    }),
+    cleanUpIntervalMs: cleanUpInterval(env),
   };
 }

@@ -1,9 +1,12 @@
 /** The orders service: keeps orders, and publishes what happened to them. */
 import { createKafka } from "#lib/kafka/client.ts";
+import { startCleanUp } from "#lib/service/clean-up.ts";
 import { openDatabase } from "#lib/service/database.ts";
 import { startService } from "#lib/service/lifecycle.ts";
 import { addOrdersRoutes } from "./app.ts";
+import { idempotencyKeysCleanUp } from "./clean-up.ts";
 import { loadOrdersConfig } from "./config.ts";
+import { watchOverdueOrders } from "./overdue-orders.ts";
 import { startRelay } from "./relay.ts";
 import { createOrderRepository } from "./repository.ts";
 
@@ -20,6 +23,16 @@ const relay = startRelay({
   batchRowsMax: config.relayBatchRowsMax,
 });
 service.onStop("relay", () => relay.stop());
+
+const cleanUp = startCleanUp({
+  database,
+  tables: [idempotencyKeysCleanUp(config.idempotencyKeysKeepHours)],
+  intervalMs: config.cleanUpIntervalMs,
+});
+service.onStop("clean-up", () => cleanUp.stop());
+
+const overdueOrders = watchOverdueOrders(database);
+service.onStop("watch over orders", () => overdueOrders.stop());
 
 // Orders are accepted without Kafka: their events wait in the outbox. The body of /readyz tells.
 const ready = { postgres: () => database.probe("orders.outbox") };

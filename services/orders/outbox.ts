@@ -52,8 +52,8 @@ export async function takeDue(
 /** Puts events off. Those that are gone by now stay gone. */
 export async function putOff(db: Queryable, events: readonly PutOff[]): Promise<void> {
   await db.query`
-    UPDATE orders.outbox AS event SET due_at = now() + make_interval(secs => wait.ms / 1000)
-    FROM unnest(${events.map(({ id }) => id)}::bigint[], ${events.map(({ ms }) => ms)}::float8[])
-      AS wait (id, ms)
+    UPDATE orders.outbox AS event SET due_at = now() + make_interval(secs => wait.seconds)
+    FROM unnest(${events.map(({ id }) => id)}::bigint[], ${events.map(({ ms }) => ms / 1000)}::float8[])
+      AS wait (id, seconds)
     WHERE event.id = wait.id`;
 }

@@ -5,7 +5,12 @@
 import { onDatabase } from "#lib/service/database.ts";
 import { throwIfTooLate } from "#lib/service/deadline.ts";
 import { faultStrikes, POISON_VALUE, SLOW_SQL_SECONDS } from "#lib/service/faults.ts";
-import { ConflictError, NotFoundError, UnavailableError } from "#lib/service/errors.ts";
+import {
+  ConflictError,
+  NotFoundError,
+  UnavailableError,
+  UnprocessableError,
+} from "#lib/service/errors.ts";
 import { ORDER_CREATED_TOPIC, orderCreatedValue } from "#lib/orders/order-created.ts";
 import {
   canTransition,
@@ -16,11 +21,13 @@ import {
   type OrderItem,
   type OrderStatus,
 } from "#lib/orders/order.ts";
+import { ATTR_ORDER_ID } from "#lib/telemetry/attributes.ts";
 import { traceCreate } from "#lib/telemetry/kafka-producer.ts";
+import { inSpan } from "#lib/telemetry/span.ts";
 import type { Queryable, TracedSql } from "#lib/telemetry/sql.ts";
 import type { Cursor, PageRequest } from "./list-page.ts";
 
-/** How often a status is set again when it changed between the change and the look at it. */
+/** How often something is tried again when others changed it between the change and the look at it. */
 const TRIES_MAX = 3;
 
 interface OrderRow {
@@ -45,10 +52,27 @@ export interface Page {
   next?: Cursor;
 }
 
+/** What `POST /orders` came to. */
+export interface CreatedOrder {
+  /** As it was when it was made, so `pending`. */
+  order: Order;
+  /** False where an earlier request with the same idempotency key made it. */
+  isNew: boolean;
+}
+
 /** An order after a status change, and how long it took to settle if this call settled it. */
 export interface StatusChange {
   order: Order;
   settledAfterSeconds?: number;
+}
+
+/** An order that should be settled by now. */
+export interface OverdueOrder {
+  readonly id: string;
+  /** RFC 3339, UTC. */
+  readonly createdAt: string;
+  /** Its last change in microseconds since 1970, as PostgreSQL stores it. */
+  readonly updatedUs: string;
 }
 
 export type OrderRepository = ReturnType<typeof createOrderRepository>;
@@ -56,7 +80,12 @@ export type OrderRepository = ReturnType<typeof createOrderRepository>;
 /** @param db where the `orders` schema lives */
 export function createOrderRepository(db: TracedSql) {
   return {
-    create: (input: NewOrder) => onDatabase(() => createOrder(db, input)),
+    /**
+     * @param key the caller's idempotency key; the same key and order again is answered with the order
+     *   that was made, two at once make one. Without a key each call makes an order
+     * @throws UnprocessableError where the key was used for another order
+     */
+    create: (input: NewOrder, key?: string) => onDatabase(() => createOrder(db, input, key)),
     /** @throws NotFoundError */
     get: (id: string) => onDatabase(() => getOrder(db, id)),
     /** Two statements a page: the orders, then all their items. */
@@ -80,12 +109,22 @@ export function createOrderRepository(db: TracedSql) {
         for (const row of rows) orders.push(toOrder(row, await selectItems(db, [row.id])));
         return toPage(orders, next);
       }),
+    /** The orders that have been pending for long and have no event in the outbox, oldest first. */
+    listOverdue: (olderThanSeconds: number, limit: number) =>
+      onDatabase(() => selectOverdue(db, olderThanSeconds, limit)),
+    /**
+     * Writes the event of an overdue order into the outbox once more.
+     * @param seen the order as it was listed
+     * @returns whether it was written: not where the order has changed since, or another call for it was
+     *   faster, however close they were
+     */
+    republish: (seen: OverdueOrder) => onDatabase(() => republish(db, seen)),
     /** @throws NotFoundError; ConflictError for a transition that is not allowed */
     setStatus: (id: string, status: OrderStatus) => onDatabase(() => setStatus(db, id, status)),
   };
 }
 
-async function createOrder(db: TracedSql, input: NewOrder): Promise<Order> {
+async function createOrder(db: TracedSql, input: NewOrder, key?: string): Promise<CreatedOrder> {
   const order: Order = {
     id: Bun.randomUUIDv7(),
     customer_id: input.customer_id,
@@ -94,17 +133,55 @@ async function createOrder(db: TracedSql, input: NewOrder): Promise<Order> {
     status: "pending",
     created_at: new Date().toISOString(),
   };
-  await db.transaction(async (tx) => {
+  const id = await db.transaction(async (tx) => {
     // The wait for a connection may have outlasted the caller, who then does not know of this order.
     throwIfTooLate();
+    const madeBefore = key === undefined ? undefined : await claimKey(tx, key, order);
+    if (madeBefore !== undefined) return madeBefore;
     await insertOrder(tx, order);
     await insertItems(tx, order);
     await traceCreate(ORDER_CREATED_TOPIC, order.id, async (headers) => {
       await insertEvent(tx, ORDER_CREATED_TOPIC, order.id, orderCreatedValue(order), headers);
     });
     if (faultStrikes("poison-message")) await insertPoison(tx, order.id);
+    return order.id;
   });
-  return order;
+  if (id === order.id) return { order, isNew: true };
+  // The same answer as the first time, though the order has gone on since: GET shows how far.
+  return { order: { ...(await getOrder(db, id)), status: "pending" }, isNew: false };
+}
+
+/**
+ * Takes the key for an order. Where another transaction has it in hand, this waits for that one's end,
+ * within the server's limit for a statement: a key is taken by who commits, and free again after a
+ * ROLLBACK.
+ * @returns the id of the order that was made with this key before; undefined where it is taken now
+ * @throws UnprocessableError where that was another order
+ */
+async function claimKey(tx: Queryable, key: string, order: Order): Promise<string | undefined> {
+  const fingerprint = fingerprintOf(order);
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    const taken = await tx.query`
+      INSERT INTO orders.idempotency_keys (key, fingerprint, order_id)
+      VALUES (${key}, ${fingerprint}, ${order.id})
+      ON CONFLICT DO NOTHING
+      RETURNING key`;
+    if (taken.length > 0) return undefined;
+    const [known] = await tx.query<{ fingerprint: string; order_id: string }>`
+      SELECT fingerprint, order_id FROM orders.idempotency_keys WHERE key = ${key}`;
+    if (known && known.fingerprint !== fingerprint) {
+      throw new UnprocessableError("this Idempotency-Key was used for another order");
+    }
+    if (known) return known.order_id;
+    // The clean-up took it away in between.
+  }
+  throw new UnavailableError("this Idempotency-Key changes too often; try again shortly");
+}
+
+/** Of what was ordered, however the JSON was written: the order of its fields, or others beside them. */
+function fingerprintOf({ customer_id, items }: NewOrder): string {
+  const lines = items.map(({ item_id, quantity, price }) => [item_id, quantity, price]);
+  return new Bun.CryptoHasher("sha256").update(JSON.stringify([customer_id, lines])).digest("hex");
 }
 
 /** The fault `poison-message`: one record more, which is no order's event. */
@@ -181,6 +258,54 @@ async function tryToSetStatus(
   // The two clocks may differ by some milliseconds.
   const settledAfterSeconds = Math.max(0, changed.age_seconds);
   return status === "shipped" ? { order } : { order, settledAfterSeconds };
+}
+
+async function selectOverdue(
+  db: Queryable,
+  olderThanSeconds: number,
+  limit: number,
+): Promise<OverdueOrder[]> {
+  const pending: OrderStatus = "pending";
+  // updated_at too: what was republished just now is on its way.
+  const rows = await db.query<{ id: string; created_at: Date; updated_us: string }>`
+    SELECT id, created_at, (extract(epoch FROM updated_at) * 1000000)::bigint AS updated_us
+    FROM orders.orders AS overdue
+    WHERE status = ${pending}
+      AND created_at <= now() - make_interval(secs => ${olderThanSeconds})
+      AND updated_at <= now() - make_interval(secs => ${olderThanSeconds})
+      AND NOT EXISTS (SELECT 1 FROM orders.outbox AS event WHERE event.key = overdue.id::text)
+    ORDER BY created_at, id LIMIT ${limit}`;
+  return rows.map(({ id, created_at, updated_us }) => ({
+    id,
+    createdAt: created_at.toISOString(),
+    updatedUs: updated_us,
+  }));
+}
+
+/**
+ * The old event's trace context went with it, so this one begins a trace of its own.
+ *
+ * The change of `updated_at` is what two calls at once meet at: the second one waits for the first one's
+ * transaction, and then finds another order than it has seen.
+ */
+async function republish(db: TracedSql, { id, updatedUs }: OverdueOrder): Promise<boolean> {
+  const pending: OrderStatus = "pending";
+  return await inSpan("republish order", { [ATTR_ORDER_ID]: id }, () =>
+    db.transaction(async (tx) => {
+      const [row] = await tx.query<OrderRow>`
+        UPDATE orders.orders SET updated_at = now()
+        WHERE id = ${id} AND status = ${pending}
+          AND (extract(epoch FROM updated_at) * 1000000)::bigint = ${updatedUs}::bigint
+          AND NOT EXISTS (SELECT 1 FROM orders.outbox AS event WHERE event.key = ${id}::text)
+        RETURNING id, customer_id, status, total, created_at`;
+      if (!row) return false;
+      const order = toOrder(row, await selectItems(tx, [id]));
+      await traceCreate(ORDER_CREATED_TOPIC, id, async (headers) => {
+        await insertEvent(tx, ORDER_CREATED_TOPIC, id, orderCreatedValue(order), headers);
+      });
+      return true;
+    }),
+  );
 }
 
 /** Reads one order more than asked for: if it is there, there is a next page. */

@@ -43,6 +43,7 @@ async function startAll(otlpUrl: string): Promise<StackAddresses> {
       ORDERFLOW_CODE_LOCATION: "on",
       LOG_LEVEL: "info",
       EMAIL_DELAY_MS: "5-20",
+      CLEANUP_INTERVAL_MS: "500",
     },
   });
   const { urls, pid } = services;

@@ -142,6 +142,13 @@ async function runMainFlows(main: Stack): Promise<Set<string>> {
     { item_id: scarce, quantity: 2 },
   ]);
 
+  const key = { "idempotency-key": crypto.randomUUID() };
+  for (const customer_id of ["first", "first", "another"]) {
+    // 201, 201 again, and 422
+    const body = { customer_id, items: [{ item_id: "UNKNOWN-ITEM", quantity: 1, price: 1 }] };
+    await send(`${gateway}/orders`, { method: "POST", body: JSON.stringify(body), headers: key });
+  }
+  await oldKey(main.sql);
   await send(`${gateway}/orders?limit=3&access_token=abc`);
   await send(`${gateway}/orders-nplus1?limit=3`);
   await send(`${gateway}/orders/${confirmed.id}`, { method: "HEAD" });
@@ -275,6 +282,7 @@ async function retriesAndDeadLetters(side: Side): Promise<void> {
     POSTGRES_URL: postgresUrl,
     KAFKA_BROKERS: broker.brokers,
     RELAY_POLL_INTERVAL_MS: "100",
+    CLEANUP_INTERVAL_MS: "100",
   });
   const worker = await start("worker", {
     KAFKA_BROKERS: broker.brokers,
@@ -298,6 +306,7 @@ async function retriesAndDeadLetters(side: Side): Promise<void> {
     { key: "tombstone", value: null },
   ]);
   await until("three records were settled", () => backend.mails >= 3);
+  await oldKey(sql);
   await until("three records were given up", async () =>
     /orderflow_dead_letters_total\S* 3/.test(await (await fetch(`${worker.url}/metrics`)).text()),
   );
@@ -324,6 +333,17 @@ async function retriesAndDeadLetters(side: Side): Promise<void> {
   );
   await sql`ALTER TABLE orders.outbox RENAME COLUMN payload TO payload_away`;
   await post(orders.url, "PLAIN"); // 500: the event cannot be written, everything is rolled back
+}
+
+/** A key that the clean-up has to take away. */
+async function oldKey(sql: SQL): Promise<void> {
+  const key = crypto.randomUUID();
+  await sql`
+    INSERT INTO orders.idempotency_keys (key, fingerprint, order_id, created_at)
+    VALUES (${key}, '', ${key}, now() - interval '2 days')`;
+  await until("the old key is gone", async () => {
+    return (await sql`SELECT 1 FROM orders.idempotency_keys WHERE key = ${key}`).length === 0;
+  });
 }
 
 async function post(ordersUrl: string, itemId: string): Promise<void> {

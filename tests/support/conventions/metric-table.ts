@@ -88,6 +88,15 @@ const SDK_COMPONENT: Record<string, MetricAttribute> = {
   },
 };
 
+const CLEANED_TABLE: Record<string, MetricAttribute> = {
+  "orderflow.cleanup.table": {
+    type: "string",
+    level: "required",
+    values: /^(orders\.idempotency_keys|inventory\.reservations)$/,
+    about: "",
+  },
+};
+
 /** Name → what it is. */
 export const METRIC_TYPES: Readonly<Record<string, MetricType>> = {
   "http.server.request.duration": {
@@ -324,6 +333,13 @@ export const METRIC_TYPES: Readonly<Record<string, MetricType>> = {
       },
     },
   },
+  "orderflow.consumer.lag": {
+    instrument: "Gauge",
+    unit: "{message}",
+    about:
+      "Records that the consumer group has not committed yet; each of its members tells the whole group's.",
+    attributes: {},
+  },
   "orderflow.outbox.pending": {
     instrument: "Gauge",
     unit: "{event}",
@@ -354,6 +370,24 @@ export const METRIC_TYPES: Readonly<Record<string, MetricType>> = {
         about: "",
       },
     },
+  },
+  "orderflow.orders.overdue": {
+    instrument: "Gauge",
+    unit: "{order}",
+    about: "Orders that have been pending for more than 5 minutes, counted up to 100,000.",
+    attributes: {},
+  },
+  "orderflow.cleanup.deleted": {
+    instrument: "Counter",
+    unit: "{row}",
+    about: "Rows deleted because their time was over.",
+    attributes: CLEANED_TABLE,
+  },
+  "orderflow.cleanup.overdue": {
+    instrument: "Gauge",
+    unit: "s",
+    about: "Time by which the oldest row has outstayed its retention; 0 where none has.",
+    attributes: CLEANED_TABLE,
   },
   ...processorMetrics("span", "{span}", "Spans"),
   ...processorMetrics("log", "{log_record}", "With OTEL_LOGS_EXPORTER=otlp: log records"),

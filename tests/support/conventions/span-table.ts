@@ -425,23 +425,34 @@ const PROCESS: SpanType = {
   extra: { "links to the message's creation context": linksToParent },
 };
 
+const STEPS = ["relay outbox", "reserve items", "compensate", "clean up", "republish order"];
+
 const INTERNAL: SpanType = {
   id: "internal",
   title: "Step inside a service",
   matches: (span) => !isHttp(span) && !hasAny(span, "db.") && !hasAny(span, "messaging."),
   kind: "INTERNAL",
-  nameForm: "one of the few fixed names: `relay outbox`, `reserve items`, `compensate`",
-  name: (span) =>
-    ["relay outbox", "reserve items", "compensate"].find((name) => name === span.name) ??
-    "a known step",
-  about: "`relay outbox` is the root of its own trace: a batch may hold the events of many orders.",
+  nameForm:
+    "one of the few fixed names: `relay outbox`, `reserve items`, `compensate`, `clean up`, `republish order`",
+  name: (span) => STEPS.find((name) => name === span.name) ?? "a known step",
+  about:
+    "`relay outbox` is the root of its own trace: a batch may hold the events of many orders. So is `clean up`, one a batch of rows, and `republish order` of `bun run orders republish`.",
   page: "https://opentelemetry.io/docs/specs/otel/trace/api/#spankind",
   file: "span.ts",
   attributes: {
     "orderflow.order.id": {
       type: "string",
-      level: { when: "it is about one order", holds: (span) => span.name !== "relay outbox" },
+      level: {
+        when: "it is about one order",
+        holds: (span) => !["relay outbox", "clean up"].includes(span.name),
+      },
       about: "",
+    },
+    "orderflow.cleanup.table": {
+      type: "string",
+      level: { when: "the step is `clean up`", holds: (span) => span.name === "clean up" },
+      form: /^[a-z_]+\.[a-z_]+$/,
+      about: "the table that rows are deleted from",
     },
     "error.type": { ...errorType, about: "the error's class, or what the class says itself" },
   },

@@ -1,39 +1,77 @@
 /**
- * The proxy on the way to a collector, by the standard variables: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and
- * NO_PROXY, in either case. The exporters send with node:http, which follows none of them by itself.
+ * The connections to a collector. The exporters send with node:http, which follows no proxy by itself,
+ * and their time limit is one of silence: an answer that trickles would hold its place for ever.
  */
 import { readFileSync } from "node:fs";
-import type { AgentOptions } from "node:https";
+import http, { type ClientRequest } from "node:http";
+import https from "node:https";
 import { BlockList, isIP } from "node:net";
 import { diag } from "@opentelemetry/api";
 
 type Env = Readonly<Record<string, string | undefined>>;
 type Signal = "TRACES" | "METRICS" | "LOGS";
 
-/** OpenTelemetry's default for OTEL_EXPORTER_OTLP_ENDPOINT. */
+/** OpenTelemetry's defaults for OTEL_EXPORTER_OTLP_ENDPOINT and _TIMEOUT. */
 const DEFAULT_ENDPOINT = "http://localhost:4318";
+const DEFAULT_TIMEOUT_MS = 10_000;
+/** The exporter's own limit goes first, where it sees one: it says what happened. */
+const GRACE_MS = 1_000;
 
 /**
- * What to give an OTLP exporter so that it goes through the proxy which the environment names.
+ * What to give an OTLP exporter: an agent that goes through the proxy which the environment names (by
+ * HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, in either case), and ends each request that takes a
+ * second longer than OTEL_EXPORTER_OTLP_TIMEOUT in all.
  *
- * @param signal whose endpoint it is, as in the variables' names
- * @returns nothing to add where no proxy stands on the way; the exporter then does as it always does
+ * @param env usually process.env, which the exporter itself reads
+ * @param signal which exporter it is for, as in the variables' names
  */
-export function proxyOptions(env: Env, signal: Signal): { httpAgentOptions?: AgentOptions } {
+export function agentOptions(env: Env, signal: Signal) {
   const endpoint = setting(env, signal, "ENDPOINT") ?? DEFAULT_ENDPOINT;
   // What is wrong with the endpoint is the exporter's to say.
   const proxy = URL.canParse(endpoint) ? proxyFor(new URL(endpoint), env) : undefined;
-  if (proxy === undefined) return {};
-  // Options of ours take the place of those that the exporter makes of the environment: these, too.
+  // An agent of ours takes the place of the one that the exporter makes of the environment: these, too.
   const tls = {
     ca: fileOf(env, signal, "CERTIFICATE"),
     cert: fileOf(env, signal, "CLIENT_CERTIFICATE"),
     key: fileOf(env, signal, "CLIENT_KEY"),
   };
-  // Whether it goes through the proxy is decided by now: Node's own NO_PROXY knows no subnets.
-  const proxyEnv = { HTTP_PROXY: proxy, HTTPS_PROXY: proxy };
-  return { httpAgentOptions: { keepAlive: true, proxyEnv, ...tls } };
+  const timeoutMs = Number(setting(env, signal, "TIMEOUT"));
+  const limitMs = (timeoutMs > 0 ? timeoutMs : DEFAULT_TIMEOUT_MS) + GRACE_MS;
+  return {
+    httpAgentOptions(protocol: string): http.Agent {
+      // Whether it goes through the proxy is decided by now: Node's own NO_PROXY knows no subnets.
+      const proxyEnv = proxy === undefined ? {} : { HTTP_PROXY: proxy, HTTPS_PROXY: proxy };
+      const options = { keepAlive: true, proxyEnv };
+      return protocol === "http:"
+        ? limited(new http.Agent(options), limitMs)
+        : limited(new https.Agent({ ...options, ...tls }), limitMs);
+    },
+  };
 }
+
+/**
+ * Makes an agent end each request after a time. Node's agents are given every request by their
+ * `addRequest`, which is no documented method, and the only place where a request of the exporter's can
+ * be met. Without one, its limit of silence is what is left.
+ */
+function limited(agent: http.Agent, limitMs: number): http.Agent {
+  const addRequest: unknown = Reflect.get(agent, "addRequest");
+  if (typeof addRequest !== "function") {
+    diag.warn("an answer of the collector that trickles may hold its place for long");
+    return agent;
+  }
+  Reflect.set(agent, "addRequest", (request: ClientRequest, ...rest: unknown[]): unknown => {
+    const late = Object.assign(new Error("the export took too long"), { code: "ETIMEDOUT" });
+    const timer = setTimeout(() => request.destroy(late), Math.min(limitMs, TIMER_MS_MAX));
+    timer.unref();
+    request.once("close", () => clearTimeout(timer));
+    return addRequest.call(agent, request, ...rest);
+  });
+  return agent;
+}
+
+/** The longest time that a timer can wait. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /**
  * The proxy for a URL, as Bun's fetch chooses it.

@@ -1,9 +1,12 @@
 import { afterEach, describe, expect, spyOn, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import type { AgentOptions } from "node:https";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { diag } from "@opentelemetry/api";
-import { proxyFor, proxyOptions } from "./collector-proxy.ts";
+import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
+import { agentOptions, proxyFor } from "./collector-agent.ts";
 
 const PROXY = "http://user:secret@proxy.example:3128";
 const chosen = (url: string, env: Record<string, string>) => proxyFor(new URL(url), env);
@@ -104,12 +107,21 @@ describe("NO_PROXY", () => {
   });
 });
 
-describe("an exporter", () => {
-  test("is told nothing where no proxy is on its way", () => {
-    expect(proxyOptions({}, "TRACES")).toEqual({});
-    expect(proxyOptions({ HTTP_PROXY: PROXY, NO_PROXY: "localhost" }, "TRACES")).toEqual({});
-    const env = { HTTP_PROXY: PROXY, OTEL_EXPORTER_OTLP_ENDPOINT: "no URL" };
-    expect(proxyOptions(env, "TRACES")).toEqual({});
+/** What the agent for an endpoint was made with. */
+function madeWith(env: Record<string, string>, signal: "TRACES" | "METRICS", protocol: string) {
+  const agent = agentOptions(env, signal).httpAgentOptions(protocol);
+  return Reflect.get(agent, "options") as AgentOptions;
+}
+
+describe("an exporter's connection", () => {
+  test("goes through no proxy where none is on its way", () => {
+    for (const env of [
+      {},
+      { HTTP_PROXY: PROXY, NO_PROXY: "localhost" },
+      { HTTP_PROXY: PROXY, OTEL_EXPORTER_OTLP_ENDPOINT: "no URL" },
+    ]) {
+      expect(madeWith(env, "TRACES", "http:").proxyEnv).toEqual({});
+    }
   });
 
   test("is judged by its own endpoint", () => {
@@ -119,32 +131,71 @@ describe("an exporter", () => {
       OTEL_EXPORTER_OTLP_ENDPOINT: "http://far.example:4318",
       OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "http://near.example:4318/v1/metrics",
     };
-    expect(proxyOptions(env, "TRACES").httpAgentOptions?.proxyEnv).toEqual({
+    expect(madeWith(env, "TRACES", "http:").proxyEnv).toEqual({
       HTTP_PROXY: PROXY,
       HTTPS_PROXY: PROXY,
     });
-    expect(proxyOptions(env, "METRICS")).toEqual({});
+    expect(madeWith(env, "METRICS", "http:").proxyEnv).toEqual({});
   });
 
-  test("keeps the certificates that the environment names for it", () => {
-    const folder = mkdtempSync(join(tmpdir(), "orderflow-collector-proxy-test-"));
+  test("has the certificates that the environment names for it", () => {
+    const folder = mkdtempSync(join(tmpdir(), "orderflow-collector-agent-test-"));
     cleanUps.push(() => rmSync(folder, { recursive: true }));
     const file = (name: string) => {
       writeFileSync(join(folder, name), name);
       return join(folder, name);
     };
     const env = {
-      HTTPS_PROXY: PROXY,
       OTEL_EXPORTER_OTLP_ENDPOINT: "https://collector.example",
       OTEL_EXPORTER_OTLP_CERTIFICATE: file("ca"),
       OTEL_EXPORTER_OTLP_CLIENT_KEY: file("key"),
       OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: file("everybody's"),
       OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE: file("own"),
     };
-    const { ca, cert, key, keepAlive } = proxyOptions(env, "TRACES").httpAgentOptions ?? {};
-    expect([ca, cert, key].map(String)).toEqual(["ca", "own", "key"]);
-    expect(keepAlive).toBe(true);
+    for (const proxy of [{}, { HTTPS_PROXY: PROXY }]) {
+      const { ca, cert, key, keepAlive } = madeWith({ ...env, ...proxy }, "TRACES", "https:");
+      expect([ca, cert, key].map(String)).toEqual(["ca", "own", "key"]);
+      expect(keepAlive).toBe(true);
+    }
     const missing = { ...env, OTEL_EXPORTER_OTLP_CERTIFICATE: join(folder, "nothing") };
-    expect(proxyOptions(missing, "TRACES").httpAgentOptions?.ca).toBeUndefined();
+    expect(madeWith(missing, "TRACES", "https:").ca).toBeUndefined();
   });
+
+  test("is given up where an answer trickles, and the next export makes a new one", async () => {
+    const connections: boolean[] = [];
+    const collector = createServer((socket) => {
+      const id = connections.push(true) - 1;
+      const drip = setInterval(() => socket.write(" "), 50);
+      socket.once("data", () => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"));
+      socket.on("error", () => undefined);
+      socket.once("close", () => {
+        clearInterval(drip);
+        connections[id] = false;
+      });
+    });
+    await new Promise<void>((resolve) => collector.listen(0, "127.0.0.1", resolve));
+    cleanUps.push(() => collector.close());
+    const { port } = collector.address() as AddressInfo;
+    const env = { OTEL_EXPORTER_OTLP_TIMEOUT: "200" };
+    const exporter = new OTLPTraceExporter({
+      url: `http://127.0.0.1:${port}/v1/traces`,
+      timeoutMillis: 200,
+      ...agentOptions(env, "TRACES"),
+    });
+    for (let count = 1; count <= 2; count++) {
+      const done = Promise.withResolvers<void>();
+      exporter.export([], () => done.resolve());
+      await done.promise;
+      // However it counts: it has ended, and its connection with it.
+      expect(connections.length).toBe(count);
+      await until(() => !connections.includes(true));
+    }
+  }, 20_000);
 });
+
+async function until(isSo: () => boolean): Promise<void> {
+  for (const endMs = performance.now() + 5_000; !isSo();) {
+    if (performance.now() > endMs) throw new Error("waited 5 s in vain");
+    await Bun.sleep(10);
+  }
+}

@@ -1,0 +1,129 @@
+// Orders on the command line: which ones nobody settles, and another try for those whose event got lost.
+import { parseArgs } from "node:util";
+import { createKafka } from "#lib/kafka/client.ts";
+import { loadKafkaConfig } from "#lib/kafka/config.ts";
+import { ConfigError, databaseConfig } from "#lib/service/config.ts";
+import { openDatabase } from "#lib/service/database.ts";
+import { startTelemetry } from "#lib/telemetry/provider.ts";
+import { errorText } from "#lib/telemetry/span.ts";
+import packageJson from "../package.json" with { type: "json" };
+import {
+  locateOverdueOrders,
+  republishOrders,
+  type LocatedOrder,
+} from "../services/orders/republish.ts";
+import { createOrderRepository } from "../services/orders/repository.ts";
+
+const USAGE = `Usage:
+  bun run orders list [--json]            the orders that have been pending for too long and have no event in the
+                                          outbox, and where their event is
+  bun run orders republish [--dry-run]    put the events that are nowhere into the outbox again
+Options: --older-than SECONDS (default 300). The variables of the orders service say where the servers are.
+With OTEL_EXPORTER_OTLP_ENDPOINT set, each event that is republished begins a trace of its own.`;
+const OLDER_THAN_SECONDS = { default: 300, max: 315_360_000 };
+const FLUSH_TIMEOUT_MS = 2_000;
+
+/** A mistake of whoever typed the command. */
+class UsageError extends Error {}
+
+try {
+  await main(Bun.argv.slice(2));
+  process.exit(0);
+} catch (error) {
+  const isUsage = error instanceof UsageError;
+  console.error(isUsage ? `${error.message}\n${USAGE}` : describe(error));
+  process.exit(1);
+}
+
+async function main(args: string[]): Promise<void> {
+  const { values, positionals } = parse(args);
+  const [command, ...rest] = positionals;
+  if ((command !== "list" && command !== "republish") || rest.length > 0) {
+    throw new UsageError(command === undefined ? "no command given" : `unknown: ${args.join(" ")}`);
+  }
+  if (values["dry-run"] && command === "list") throw new UsageError("list changes nothing anyway");
+  if (values.json && command === "republish") throw new UsageError("--json is for list");
+  const olderThanSeconds = secondsOf(values["older-than"]);
+  const database = openDatabase(databaseConfig(process.env), "orders-republish");
+  const connection = loadKafkaConfig(process.env);
+  const kafka = createKafka({ connection, clientId: "orders-republish" });
+  // Without a collector there is no trace that the worker's spans could belong to: it begins one itself.
+  const telemetry = process.env["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    ? startTelemetry({ name: "orders-republish", version: packageJson.version }, process.env)
+    : undefined;
+  try {
+    const orders = createOrderRepository(database.sql);
+    const located = await locateOverdueOrders({ orders, kafka, olderThanSeconds });
+    if (values.json) {
+      for (const order of located) console.log(JSON.stringify(order));
+      return;
+    }
+    print(located, olderThanSeconds);
+    if (command === "list") return;
+    if (values["dry-run"]) {
+      const count = located.filter(({ event }) => event.kind === "nowhere").length;
+      console.log(`${count} events would be put into the outbox again`);
+      return;
+    }
+    const republished = await republishOrders(orders, located);
+    console.log(`${republished.length} events put into the outbox again`);
+  } finally {
+    await telemetry?.shutdown(FLUSH_TIMEOUT_MS);
+    await database.close();
+  }
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        "older-than": { type: "string", default: String(OLDER_THAN_SECONDS.default) },
+        "dry-run": { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function print(located: readonly LocatedOrder[], olderThanSeconds: number): void {
+  if (located.length === 0) {
+    console.log(
+      `no order has been pending for over ${olderThanSeconds} s without an event in the outbox`,
+    );
+  }
+  for (const order of located) {
+    console.log(`${order.id}  pending since ${order.createdAt}  ${placeText(order)}`);
+  }
+}
+
+function placeText({ event }: LocatedOrder): string {
+  switch (event.kind) {
+    case "nowhere":
+      return "its event is nowhere";
+    case "behind the lag":
+      return `its event waits for the worker at ${event.partition}:${event.offset}`;
+    case "dead letter":
+      return `its event is a dead letter: bun run dead-letters replay --offset ${event.partition}:${event.offset}`;
+  }
+}
+
+function secondsOf(text: string): number {
+  const seconds = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(seconds <= OLDER_THAN_SECONDS.max)) {
+    throw new UsageError(
+      `--older-than has to be a number of seconds from 0 to ${OLDER_THAN_SECONDS.max}`,
+    );
+  }
+  return seconds;
+}
+
+/** What our own errors say is for a person; the cause tells what is wrong with the server. */
+function describe(error: unknown): string {
+  if (error instanceof ConfigError) return error.message;
+  const { cause } = error as { cause?: unknown };
+  return cause === undefined ? errorText(error) : `${errorText(error)} (${errorText(cause)})`;
+}
