@@ -43,28 +43,58 @@ test.each([
 ] as const)(
   "%s, exit status %d, %s",
   async (signal, exitStatus, _, isTime) => {
-    said = "";
-    child = Bun.spawn(
-      [process.execPath, "scripts/chaos.ts", "--seed", "1", "--seconds", "2", "--kills", "8"],
-      {
-        cwd: join(import.meta.dir, ".."),
-        env: { ...process.env, TMPDIR: folder, APACHE_KAFKA_LIBS: "" },
-        stdin: "ignore",
-        stdout: "pipe",
-        stderr: "pipe",
-      },
-    );
-    void hear(child.stdout);
-    const errors = child.stderr.text();
-    await until(`it is time for ${signal}`, isTime, WITHIN_MS, 5);
-    child.kill(signal);
-    expect(await child.exited).toBe(exitStatus);
-    expect(await errors).toBe("stopping\n");
-    expect(await readdir(folder)).toEqual([]);
-    await until("no process is left", async () => (await processesOf(folder)).length === 0);
+    await breakOff(signal, exitStatus, isTime, ["--seed", "1", "--seconds", "2", "--kills", "8"]);
   },
   TEST_TIMEOUT_MS,
 );
+
+const libsDir = process.env["APACHE_KAFKA_LIBS"];
+
+test.skipIf(!libsDir)(
+  "SIGINT, exit status 130, while the nodes of a cluster are restarted in turn (APACHE_KAFKA_LIBS)",
+  async () => {
+    // Of this seed the first fault is a rolling restart.
+    const options = [
+      "--cluster",
+      "--seed",
+      "5",
+      "--seconds",
+      "4",
+      "--orders",
+      "40",
+      "--kills",
+      "1",
+    ];
+    await breakOff("SIGINT", 130, async () => said.includes("nodes in turn"), options, libsDir);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+/** Starts a chaos test, and sends a signal when it is time: it must end as told, and nothing of it stay. */
+async function breakOff(
+  signal: NodeJS.Signals,
+  exitStatus: number,
+  isTime: () => Promise<boolean>,
+  options: readonly string[],
+  kafkaLibs = "",
+): Promise<void> {
+  said = "";
+  child = Bun.spawn([process.execPath, "scripts/chaos.ts", ...options], {
+    cwd: join(import.meta.dir, ".."),
+    env: { ...process.env, TMPDIR: folder, APACHE_KAFKA_LIBS: kafkaLibs },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  void hear(child.stdout);
+  const errors = child.stderr.text();
+  await until(`it is time for ${signal}`, isTime, WITHIN_MS, 5);
+  child.kill(signal);
+  expect(await child.exited).toBe(exitStatus);
+  expect(await errors).toBe("stopping\n");
+  expect(await readdir(folder)).toEqual([]);
+  await until("no process is left", async () => (await processesOf(folder)).length === 0);
+}
 
 let said = "";
 

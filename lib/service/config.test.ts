@@ -195,11 +195,7 @@ describe("PostgreSQL's address", () => {
 describe("Kafka's brokers", () => {
   test("are host:port, separated by commas", () => {
     expect(brokerList({ KAFKA_BROKERS: "kafka:9092" })).toEqual(["kafka:9092"]);
-    expect(brokerList({ KAFKA_BROKERS: " a:1 , b.c:65535,[::1]:9092" })).toEqual([
-      "a:1",
-      "b.c:65535",
-      "[::1]:9092",
-    ]);
+    expect(brokerList({ KAFKA_BROKERS: " a:1 , b.c:65535" })).toEqual(["a:1", "b.c:65535"]);
   });
 
   test.each([
@@ -213,6 +209,7 @@ describe("Kafka's brokers", () => {
     "a:65536",
     "http://a:1",
     "a:1;b:2",
+    "[::1]:9092",
   ])("are not %s", (text) => {
     expect(refusal(() => brokerList({ KAFKA_BROKERS: text }))).toStartWith("KAFKA_BROKERS ");
   });

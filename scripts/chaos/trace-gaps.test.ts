@@ -75,6 +75,19 @@ describe("the way between creation and handling", () => {
     expect(others).toEqual([]);
   });
 
+  // Its creator may have died long before: the event waited for the end of the dead one's lease.
+  test("may have a send of its one record in the trace: the creation was over at any time before", () => {
+    const creation = "orders create order.created";
+    const sends = span("orders send order.created", creation, "orders", 3, { startMs: 12_000 });
+    expect(gapsOf([...wholeTrace(), sends])).toEqual([]);
+    const gaps = gapsOf([...wholeTrace().filter(({ spanId }) => spanId !== creation), sends]);
+    expect(gaps).toContainEqual({
+      what: "the parent of orders's send order.created",
+      service: "orders",
+      fromMs: POSTED_AT_MS,
+    });
+  });
+
   test("asks for each item: of a confirmed order for all", () => {
     const [gap, ...others] = gapsOf(wholeTrace(), { itemsMin: 2 });
     expect(gap).toMatchObject({ what: "a call to reserve an item", service: "worker" });

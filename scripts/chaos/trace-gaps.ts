@@ -114,9 +114,10 @@ function parentsService({ kind, service, name }: RecordedSpan): string {
 }
 
 /** The earliest end of the span above this one. */
-function parentFromMs({ kind, startMs }: RecordedSpan, postedAtMs: number): number {
-  // A record is handled when its creation is long over; a request may arrive after its sender's death.
-  if (kind === CONSUMER) return postedAtMs;
+function parentFromMs({ kind, name, startMs }: RecordedSpan, postedAtMs: number): number {
+  // A record is sent and handled when its creation is long over, by another life of orders it may be; a
+  // request may arrive after its sender's death.
+  if (kind === CONSUMER || name === "send order.created") return postedAtMs;
   return kind === SERVER ? startMs - CALL_TIMEOUT_MS : startMs;
 }
 
