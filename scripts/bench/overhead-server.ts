@@ -140,7 +140,7 @@ function startSlicing(): Timer {
 async function flushSpans(): Promise<void> {
   const proxy = trace.getTracerProvider();
   const provider = proxy instanceof ProxyTracerProvider ? proxy.getDelegate() : proxy;
-  if (provider instanceof BasicTracerProvider) await provider.forceFlush();
+  if ("forceFlush" in provider) await (provider as BasicTracerProvider).forceFlush();
 }
 
 function report(message: ServerReport): void {

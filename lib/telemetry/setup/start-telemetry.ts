@@ -25,7 +25,15 @@ import {
   PeriodicExportingMetricReader,
   type MetricReader,
 } from "@opentelemetry/sdk-metrics";
-import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
+import {
+  BasicTracerProvider,
+  BatchSpanProcessor,
+  type BufferConfig,
+  type Sampler,
+  type SpanExporter,
+  type SpanProcessor,
+  type TracerConfig,
+} from "@opentelemetry/sdk-trace-base";
 import { ATTR_SERVICE_NAME } from "../attributes.ts";
 import { agentOptions } from "./collector-agent.ts";
 import { isSdkDisabled } from "./disabled.ts";
@@ -54,6 +62,16 @@ export interface Telemetry {
   shutdown(timeoutMs: number): Promise<void>;
 }
 
+/** What a program may give of its own. With any of them the SDK's own tracer makes the spans. */
+export interface OwnTracing {
+  /** They see each span before it is exported. */
+  spanProcessors?: readonly SpanProcessor[];
+  /** In place of what OTEL_TRACES_SAMPLER says. */
+  sampler?: Sampler;
+  /** In place of the one for OTLP. */
+  spanExporter?: SpanExporter;
+}
+
 /**
  * Sets telemetry up for this process. Call it once, first thing.
  * @param service its name (OTEL_SERVICE_NAME goes over it), its version, and the system it is part of
@@ -61,6 +79,7 @@ export interface Telemetry {
 export function startTelemetry(
   service: { name: string; version: string; namespace?: string },
   env: Env = process.env,
+  own: OwnTracing = {},
 ): Telemetry {
   const level = env["LOG_LEVEL"] ?? "info";
   const logs = { serviceName: service.name, level: isLogLevel(level) ? level : "info" } as const;
@@ -113,9 +132,8 @@ export function startTelemetry(
     // Counts what is exported and what is dropped: otel.sdk.processor.span.processed.
     selfObsMeterProvider: meterProvider,
   };
-  const tracerProvider = new BasicTracerProvider({
+  const tracing = {
     resource,
-    ...(speed && { idGenerator: speed.ids }),
     // The sampler and the other limits come from OTEL_TRACES_SAMPLER and OTEL_SPAN_*.
     spanLimits: {
       attributeValueLengthLimit: positiveInt(
@@ -124,10 +142,11 @@ export function startTelemetry(
         positiveInt(env, "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", ATTRIBUTE_CHARACTERS_MAX),
       ),
     },
-    spanProcessors: exports(env, "TRACES")
-      ? [preciseStart, new BatchSpanProcessor(createSpanExporter(env), batches)]
-      : [],
-  });
+  };
+  const queue = exports(env, "TRACES") ? batches : undefined;
+  const isOurs = !own.spanProcessors?.length && !own.sampler && !own.spanExporter;
+  const speedy = isOurs ? speed?.createTracerProvider(tracing, env, queue) : undefined;
+  const tracerProvider = speedy ?? createPlainProvider(tracing, env, queue, own);
   trace.setGlobalTracerProvider(tracerProvider);
 
   const loggerProvider = new LoggerProvider({
@@ -155,15 +174,29 @@ export function startTelemetry(
           .catch((error: unknown) => diag.warn("telemetry was not flushed", error)),
       );
       await Promise.race([Promise.all(all), Bun.sleep(timeoutMs)]);
+      speedy?.stop();
     },
   };
 }
 
-/** Address, headers, timeout and compression come from OTEL_EXPORTER_OTLP_*; retries are the exporter's own. */
-function createSpanExporter(env: Env): OTLPTraceExporter {
-  const exporter = new OTLPTraceExporter(agentOptions(env, "TRACES"));
-  speed?.useOurEncoder(exporter);
-  return exporter;
+/**
+ * The SDK's own provider.
+ * @param queue undefined where spans are not exported
+ */
+function createPlainProvider(
+  tracing: TracerConfig,
+  env: Env,
+  queue: BufferConfig | undefined,
+  { sampler, spanProcessors = [], spanExporter }: OwnTracing,
+): BasicTracerProvider {
+  // Address, headers, timeout and compression come from OTEL_EXPORTER_OTLP_*; retries are the exporter's own.
+  const exporter = () => spanExporter ?? new OTLPTraceExporter(agentOptions(env, "TRACES"));
+  const batches = queue ? [new BatchSpanProcessor(exporter(), queue)] : [];
+  return new BasicTracerProvider({
+    ...tracing,
+    ...(sampler && { sampler }),
+    spanProcessors: [preciseStart, ...spanProcessors, ...batches],
+  });
 }
 
 /** OTEL_TRACES_EXPORTER and OTEL_METRICS_EXPORTER: `otlp` (default) or `none`. */
