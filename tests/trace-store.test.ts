@@ -14,6 +14,7 @@ import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/ap
 import { decodeOtlp } from "#lib/embedded/traces/otlp-codec.ts";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
 import { refuseForeign } from "#lib/embedded/traces/own-requests.ts";
+import { renderWaterfall } from "../scripts/waterfall.ts";
 import { exchange } from "./support/hostile/raw-http.ts";
 
 const stores: TraceStore[] = [];
@@ -155,6 +156,38 @@ describe("the OTLP receiver", () => {
           { key: "otel.status_description", type: "string", value: "no" },
         ],
       });
+    },
+  );
+
+  test.each(["json", "protobuf"])(
+    "takes a span whose parent and link are zeros for a root without links (%s)",
+    async (encoding) => {
+      const store = await start();
+      const ids = { traceId: traceId(1), spanId: "1".repeat(16) };
+      const zeros = { traceId: "0".repeat(32), spanId: "0".repeat(16) };
+      if (encoding === "json") {
+        const span = { ...ids, parentSpanId: zeros.spanId, links: [zeros] };
+        await send(store, JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] }));
+      } else {
+        const id = (field: number, hex: string) =>
+          Buffer.concat([Buffer.from([(field << 3) | 2, hex.length / 2]), Buffer.from(hex, "hex")]);
+        const inside = (field: number, message: Uint8Array) =>
+          Buffer.concat([Buffer.from([(field << 3) | 2, message.length]), message]);
+        const link = Buffer.concat([id(1, zeros.traceId), id(2, zeros.spanId)]);
+        const span = Buffer.concat([
+          id(1, ids.traceId),
+          id(2, ids.spanId),
+          id(4, zeros.spanId),
+          inside(13, link),
+        ]);
+        await send(store, inside(1, inside(2, inside(2, span))), PROTOBUF_TYPE);
+      }
+      const { body } = await query(store, `/api/traces/${ids.traceId}`);
+      expect(body.data).toMatchObject([{ spans: [{ spanID: ids.spanId, references: [] }] }]);
+      const whole = store.trace(ids.traceId);
+      expect(whole && renderWaterfall(whole, { widthColumns: 80, color: false })).not.toContain(
+        "?",
+      );
     },
   );
 
