@@ -77,6 +77,16 @@ function attributesOf(values: Record<string, string>): object[] {
   return Object.entries(values).map(([key, stringValue]) => ({ key, value: { stringValue } }));
 }
 
+/** A field of protobuf's wire format that holds bytes, or a message of such fields; short ones only. */
+function field(number: number, ...parts: Buffer<ArrayBuffer>[]): Buffer<ArrayBuffer> {
+  const content = Buffer.concat(parts);
+  return Buffer.concat([Buffer.from([(number << 3) | 2, content.length]), content]);
+}
+
+function idField(number: number, hex: string): Buffer<ArrayBuffer> {
+  return field(number, Buffer.from(hex, "hex"));
+}
+
 function traceId(trace: number): string {
   return trace.toString(16).padStart(32, "a");
 }
@@ -169,18 +179,14 @@ describe("the OTLP receiver", () => {
         const span = { ...ids, parentSpanId: zeros.spanId, links: [zeros] };
         await send(store, JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] }));
       } else {
-        const id = (field: number, hex: string) =>
-          Buffer.concat([Buffer.from([(field << 3) | 2, hex.length / 2]), Buffer.from(hex, "hex")]);
-        const inside = (field: number, message: Uint8Array) =>
-          Buffer.concat([Buffer.from([(field << 3) | 2, message.length]), message]);
-        const link = Buffer.concat([id(1, zeros.traceId), id(2, zeros.spanId)]);
-        const span = Buffer.concat([
-          id(1, ids.traceId),
-          id(2, ids.spanId),
-          id(4, zeros.spanId),
-          inside(13, link),
-        ]);
-        await send(store, inside(1, inside(2, inside(2, span))), PROTOBUF_TYPE);
+        const link = [idField(1, zeros.traceId), idField(2, zeros.spanId)];
+        const span = [
+          idField(1, ids.traceId),
+          idField(2, ids.spanId),
+          idField(4, zeros.spanId),
+          field(13, ...link),
+        ];
+        await send(store, field(1, field(2, field(2, ...span))), PROTOBUF_TYPE);
       }
       const { body } = await query(store, `/api/traces/${ids.traceId}`);
       expect(body.data).toMatchObject([{ spans: [{ spanID: ids.spanId, references: [] }] }]);

@@ -16,7 +16,7 @@ import {
 import { callerLocation } from "./code-location.ts";
 import { fixedSets } from "./fixed-attributes.ts";
 import { httpClientRequestDuration } from "./instruments.ts";
-import { injectedHeaders, showInjected } from "./propagation.ts";
+import { injectedHeaders, showInjected, withTraceHeaders } from "./propagation.ts";
 import { redactPath, redactQuery, REDACTED } from "./redact.ts";
 import { errorTypeOf, failSpan, tracer } from "./span.ts";
 
@@ -73,7 +73,7 @@ export async function tracedFetch(url: string, request: TracedRequest): Promise<
   try {
     const response = await fetch(target, {
       method,
-      headers: { ...request.headers, ...traceHeaders },
+      headers: withTraceHeaders(request.headers, traceHeaders),
       ...(request.body === undefined ? {} : { body: request.body }),
       redirect: "manual",
       signal: AbortSignal.timeout(request.timeoutMs),
