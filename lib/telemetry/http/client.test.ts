@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { context, propagation } from "@opentelemetry/api";
 import { tracedFetch } from "./client.ts";
 import { inSpan } from "../span.ts";
 import { described, recordSpans, type SpanRecording } from "../testing/record-spans.ts";
@@ -64,6 +65,24 @@ describe("a call", () => {
     });
     expect(JSON.parse(answer.body)).toEqual(["1", "b"]);
   });
+
+  test.each(["traceparent", "Traceparent", "TRACEPARENT"])(
+    "sends one traceparent, its own, where the caller brings %s along",
+    async (name) => {
+      const url = serve((request) => Response.json([...request.headers]));
+      const headers = { [name]: "00-x", TraceState: "theirs=1", Baggage: "theirs=1", "X-A": "1" };
+      const baggage = propagation.createBaggage({ ours: { value: "2" } });
+      const active = propagation.setBaggage(context.active(), baggage);
+      const answer = await context.with(active, () => tracedFetch(url, { ...GET, headers }));
+      const { traceId, spanId } = recording.span("GET").spanContext();
+      const sent = JSON.parse(answer.body) as [string, string][];
+      expect(sent.filter(([key]) => /^(?:trace|baggage|x-a)/.test(key))).toEqual([
+        ["baggage", "ours=2"],
+        ["traceparent", `00-${traceId}-${spanId}-01`],
+        ["x-a", "1"],
+      ]);
+    },
+  );
 
   test.each([400, 404, 409, 500, 503])(
     "answered %d is returned, and its span is an error",

@@ -15,7 +15,7 @@ import {
 } from "../attributes.ts";
 import { callerLocation, fixedSets, showInjected } from "../optional.ts";
 import { httpClientRequestDuration } from "../metrics/instruments.ts";
-import { injectedHeaders } from "../propagation.ts";
+import { injectedHeaders, withTraceHeaders } from "../propagation.ts";
 import { redactPath, redactQuery, REDACTED } from "../logs/redact.ts";
 import { errorTypeOf, failSpan, tracer } from "../span.ts";
 
@@ -72,7 +72,7 @@ export async function tracedFetch(url: string, request: TracedRequest): Promise<
   try {
     const response = await fetch(target, {
       method,
-      headers: { ...request.headers, ...traceHeaders },
+      headers: withTraceHeaders(request.headers, traceHeaders),
       ...(request.body === undefined ? {} : { body: request.body }),
       redirect: "manual",
       signal: AbortSignal.timeout(request.timeoutMs),
