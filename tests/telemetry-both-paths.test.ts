@@ -142,10 +142,23 @@ const key = fc.oneof(
   fc.constantFrom("a", "b", "c", "http.route", "1", "", "ключ"),
   fc.string({ maxLength: 20 }).filter((name) => name !== "__proto__"),
 );
-const attributes = fc.dictionary(key, value, {
-  maxKeys: 8,
-  noNullPrototype: true,
-}) as fc.Arbitrary<Attributes>;
+/** Those of a route or a statement: made once, for many spans. */
+const FIXED: readonly Attributes[] = [
+  { a: "x".repeat(50), b: 17, "http.route": "/orders/:id" },
+  { c: true, "db.query.text": "SELECT 1" },
+  { a: ["a", "b"], b: undefined },
+  {},
+].map((all) => Object.freeze(all));
+const attributes = fc.oneof(
+  {
+    weight: 2,
+    arbitrary: fc.dictionary(key, value, {
+      maxKeys: 8,
+      noNullPrototype: true,
+    }) as fc.Arbitrary<Attributes>,
+  },
+  { weight: 1, arbitrary: fc.constantFrom(...FIXED) },
+);
 const link: fc.Arbitrary<Link> = fc
   .record({ context: spanContext, attributes: fc.option(attributes, { nil: undefined }) })
   .map(({ context, attributes: own }) => ({ context, ...(own && { attributes: own }) }));
@@ -251,10 +264,15 @@ const program = fc.array(
   { minLength: 1, maxLength: 40, size: "max" },
 );
 
-const limit = fc.constantFrom(undefined, "0", "1", "2", "5", "-1", "many", "1.5");
+/** Mostly not set, so that what is left is met as well. */
+const rarely = (...settings: string[]) =>
+  fc.oneof(
+    { weight: 3, arbitrary: fc.constant(undefined) },
+    { weight: 1, arbitrary: fc.constantFrom(...settings) },
+  );
+const limit = rarely("0", "1", "2", "5", "-1", "many", "1.5");
 const variables = fc.record({
-  OTEL_TRACES_SAMPLER: fc.constantFrom(
-    undefined,
+  OTEL_TRACES_SAMPLER: rarely(
     "always_on",
     "always_off",
     "parentbased_always_on",
@@ -266,7 +284,7 @@ const variables = fc.record({
   OTEL_TRACES_SAMPLER_ARG: fc.constantFrom(undefined, "0", "1", "2", "many"),
   OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: limit,
   OTEL_ATTRIBUTE_COUNT_LIMIT: limit,
-  OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: fc.constantFrom(undefined, "0", "1", "64", "-5"),
+  OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: rarely("0", "1", "64", "-5"),
   OTEL_SPAN_EVENT_COUNT_LIMIT: limit,
   OTEL_SPAN_LINK_COUNT_LIMIT: limit,
   OTEL_SPAN_ATTRIBUTE_PER_EVENT_COUNT_LIMIT: limit,

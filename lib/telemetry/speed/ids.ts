@@ -31,8 +31,7 @@ export class TraceId {
 
   /** A new one: never all zeros, which is no valid id. */
   static random(): TraceId {
-    const [a, b, c, d] = [randomWord(), randomWord(), randomWord(), randomWord()];
-    return (a | b | c | d) === 0 ? TraceId.random() : new TraceId(a, b, c, d);
+    return new TraceId(randomWord(), randomWord(), randomWord(), randomWord() || 1);
   }
 
   /** @param text 32 hexadecimal digits */

@@ -14,7 +14,6 @@ const LOOP_BYTES_MAX = 48;
 
 export class ProtobufWriter {
   buffer: Buffer;
-  view: DataView;
   /** Where the next byte goes. */
   at = 0;
   #second = 0;
@@ -24,7 +23,6 @@ export class ProtobufWriter {
   /** @param capacityBytes to begin with */
   constructor(capacityBytes: number) {
     this.buffer = Buffer.alloc(capacityBytes);
-    this.view = viewOf(this.buffer);
   }
 
   /** Makes sure that so many bytes more can be written. */
@@ -33,7 +31,6 @@ export class ProtobufWriter {
     const larger = Buffer.alloc(2 * (this.at + bytes));
     larger.set(this.buffer.subarray(0, this.at));
     this.buffer = larger;
-    this.view = viewOf(larger);
   }
 
   /** Begins a message, whose length is not known yet. @returns where it begins, for `endMessage` */
@@ -111,8 +108,7 @@ export class ProtobufWriter {
   writeDoubleField(field: number, value: number): void {
     this.reserve(16);
     this.writeTag(field, FIXED64);
-    this.view.setFloat64(this.at, value, true);
-    this.at += 8;
+    this.at = this.buffer.writeDoubleLE(value, this.at);
   }
 
   writeFixed32Field(field: number, value: number): void {
@@ -148,8 +144,12 @@ export class ProtobufWriter {
 
   /** Four bytes, the lowest first; room for them was reserved. */
   writeWord(word: number): void {
-    this.view.setInt32(this.at, word, true);
-    this.at += 4;
+    const { buffer, at } = this;
+    buffer[at] = word;
+    buffer[at + 1] = word >>> 8;
+    buffer[at + 2] = word >>> 16;
+    buffer[at + 3] = word >>> 24;
+    this.at = at + 4;
   }
 
   /** Field numbers here are below 32, so a tag takes one byte or two. */
@@ -193,8 +193,4 @@ function varintBytes(value: number): number {
         : value < 0x1000_0000
           ? 4
           : 5;
-}
-
-function viewOf({ buffer, byteOffset, byteLength }: Buffer): DataView {
-  return new DataView(buffer, byteOffset, byteLength);
 }

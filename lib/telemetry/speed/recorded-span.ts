@@ -21,6 +21,7 @@ import {
 } from "@opentelemetry/api";
 import { isAttributeValue, isTimeInput, sanitizeAttributes } from "@opentelemetry/core";
 import type { SpanLimits } from "@opentelemetry/sdk-trace-base";
+import { templateOf, type AttributeTemplate } from "./attribute-template.ts";
 import { clockOffsetMs, givenTime, hrTimeOf } from "./clock.ts";
 import { randomWord, wordText, type TraceId } from "./ids.ts";
 
@@ -49,8 +50,10 @@ export class RecordedSpan implements Span, ParentId {
   /** In milliseconds since 1970, or as it was given. */
   readonly startTime: number | HrTime;
   endTime: number | HrTime = 0;
+  /** What it begins with, encoded once for many spans; the others come on top. */
+  template: AttributeTemplate | undefined = undefined;
   /** Keys and values in turns: an object for a dozen of them costs more than all the rest. */
-  readonly attributes: (AttributeValue | string)[] = [];
+  attributes: (AttributeValue | string)[] = [];
   events: SpanEvent[] | undefined = undefined;
   links: Link[] | undefined = undefined;
   /** Undefined as long as it is unset. */
@@ -78,11 +81,9 @@ export class RecordedSpan implements Span, ParentId {
     limits: Required<SpanLimits>,
     take: TakeSpan,
   ) {
-    let [first, last] = [randomWord(), randomWord()];
+    this.first = randomWord();
     // All zeros is not a valid id; nobody will ever see this happen.
-    while ((first | last) === 0) [first, last] = [randomWord(), randomWord()];
-    this.first = first;
-    this.last = last;
+    this.last = randomWord() || 1;
     this.#limits = limits;
     this.#take = take;
     this.#startedMs = performance.now();
@@ -106,26 +107,46 @@ export class RecordedSpan implements Span, ParentId {
       diag.warn(`Invalid attribute key or value: ${key}`);
       return this;
     }
-    const { attributes } = this;
-    let at = 0;
-    while (at < attributes.length && attributes[at] !== key) at += 2;
-    if (at === attributes.length) {
-      if (at / 2 >= this.#limits.attributeCountLimit) {
-        this.droppedAttributes++;
-        return this;
-      }
-      attributes.push(key, this.#cut(value));
+    if (this.template && indexOfKey(this.template.list, key) >= 0) this.#takeTemplateApart();
+    const at = indexOfKey(this.attributes, key);
+    if (at >= 0) {
+      this.attributes[at + 1] = this.#cut(value);
+    } else if (this.#attributeCount() >= this.#limits.attributeCountLimit) {
+      this.droppedAttributes++;
     } else {
-      attributes[at + 1] = this.#cut(value);
+      this.attributes.push(key, this.#cut(value));
     }
     return this;
   }
 
   setAttributes(all: Attributes): this {
+    if (this.#attributeCount() === 0 && !this.ended) {
+      const template = templateOf(all);
+      if (template && this.#fits(template)) {
+        this.template = template;
+        return this;
+      }
+    }
     for (const key in all) {
       if (Object.hasOwn(all, key)) this.setAttribute(key, all[key]);
     }
     return this;
+  }
+
+  #attributeCount(): number {
+    return (this.attributes.length + (this.template?.list.length ?? 0)) / 2;
+  }
+
+  /** Whether none of its texts has to be cut, and none of its attributes to be dropped. */
+  #fits({ list, textCharactersMax }: AttributeTemplate): boolean {
+    const { attributeCountLimit, attributeValueLengthLimit } = this.#limits;
+    return list.length / 2 <= attributeCountLimit && textCharactersMax <= attributeValueLengthLimit;
+  }
+
+  /** One of its attributes gets another value. */
+  #takeTemplateApart(): void {
+    this.attributes = [...(this.template?.list ?? []), ...this.attributes];
+    this.template = undefined;
   }
 
   addEvent(name: string, attributesOrTime?: Attributes | TimeInput, time?: TimeInput): this {
@@ -235,6 +256,12 @@ export class RecordedSpan implements Span, ParentId {
     }
     return { attributes, dropped };
   }
+}
+
+/** @param list keys and values in turns @returns -1 where it has no such key */
+function indexOfKey(list: readonly unknown[], key: string): number {
+  for (let at = 0; at < list.length; at += 2) if (list[at] === key) return at;
+  return -1;
 }
 
 function isValue(value: AttributeValue): boolean {

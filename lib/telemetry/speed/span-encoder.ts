@@ -44,6 +44,7 @@ export function writeSpan(writer: ProtobufWriter, span: RecordedSpan): void {
   writer.copy(nameAndKind(span.name, span.kind));
   writer.writeTimeField(7, span.startTime);
   writer.writeTimeField(8, span.endTime);
+  if (span.template) writer.copy(span.template.bytes);
   const { attributes } = span;
   for (let index = 0; index < attributes.length; index += 2) {
     writeAttribute(writer, 9, attributes[index] as string, attributes[index + 1]);

@@ -25,9 +25,13 @@ import { RecordedSpan, type ParentId, type TakeSpan } from "./recorded-span.ts";
 const FOLLOWS_PARENT =
   /, remoteParentSampled=AlwaysOnSampler, remoteParentNotSampled=AlwaysOffSampler, localParentSampled=AlwaysOnSampler, localParentNotSampled=AlwaysOffSampler\}$/;
 
+/** And one that takes every trace that begins here. */
+const TAKES_ROOTS = /^ParentBased\{root=AlwaysOnSampler, /;
+
 export class SpeedyTracer implements Tracer {
   readonly #sampler: Sampler;
   readonly #followsParent: boolean;
+  readonly #takesRoots: boolean;
   readonly #limits: Required<SpanLimits>;
   readonly #take: TakeSpan;
 
@@ -35,6 +39,7 @@ export class SpeedyTracer implements Tracer {
   constructor(sampler: Sampler, limits: Required<SpanLimits>, take: TakeSpan) {
     this.#sampler = sampler;
     this.#followsParent = FOLLOWS_PARENT.test(sampler.toString());
+    this.#takesRoots = this.#followsParent && TAKES_ROOTS.test(sampler.toString());
     this.#limits = limits;
     this.#take = take;
   }
@@ -117,10 +122,11 @@ export class SpeedyTracer implements Tracer {
     parent: SpanContext | undefined,
     traceId: TraceId,
   ): ReturnType<Sampler["shouldSample"]> {
-    if (!parent || !this.#followsParent) {
-      return this.#sampler.shouldSample(from, traceId.text, name, kind, attributes, links);
+    if (!parent && this.#takesRoots) return SAMPLED;
+    if (parent && this.#followsParent) {
+      return parent.traceFlags & TraceFlags.SAMPLED ? SAMPLED : NOT_RECORDED;
     }
-    return parent.traceFlags & TraceFlags.SAMPLED ? SAMPLED : NOT_RECORDED;
+    return this.#sampler.shouldSample(from, traceId.text, name, kind, attributes, links);
   }
 }
 
