@@ -6,15 +6,7 @@
  * what cannot be exported is dropped and counted.
  * @see https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
  */
-import {
-  context,
-  diag,
-  DiagLogLevel,
-  metrics,
-  propagation,
-  trace,
-  type DiagLogger,
-} from "@opentelemetry/api";
+import { context, diag, metrics, propagation, trace, type DiagLogger } from "@opentelemetry/api";
 import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-proto";
 import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
 import { BatchLogRecordProcessor, LoggerProvider } from "@opentelemetry/sdk-logs";
@@ -27,6 +19,7 @@ import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trac
 import { ATTR_SERVICE_NAME } from "./attributes.ts";
 import { agentOptions } from "./collector-agent.ts";
 import { isSdkDisabled } from "./disabled.ts";
+import { readEnvironment, type Env } from "./environment.ts";
 import { ids } from "./ids.ts";
 import { bindInstruments } from "./instruments.ts";
 import { LinkedContextManager } from "./linked-context.ts";
@@ -37,8 +30,6 @@ import { createPropagator } from "./propagation.ts";
 import { createResource } from "./resource.ts";
 import { registerRuntimeMetrics } from "./runtime-metrics.ts";
 import { createSpanExporter } from "./span-exporter.ts";
-
-type Env = Record<string, string | undefined>;
 
 /** Four times the specification's default: a burst of some thousand requests leaves whole traces. */
 const SPAN_QUEUE_MAX = 8_192;
@@ -63,16 +54,19 @@ export function startTelemetry(service: { name: string; version: string }, env: 
   const level = env["LOG_LEVEL"] ?? "info";
   const logs = { serviceName: service.name, level: isLogLevel(level) ? level : "info" } as const;
   configureLogger(logs);
-  diag.setLogger(onceEach(), DiagLogLevel.WARN);
+  const settings = readEnvironment(env);
+  diag.setLogger(onceEach(settings.names), settings.diagLevel);
   const resource = createResource(service, env);
   const serviceName = String(resource.attributes[ATTR_SERVICE_NAME]);
   configureLogger({ ...logs, serviceName });
 
   // Context is passed on even where the SDK is disabled: the specification takes propagators out.
   context.setGlobalContextManager(new LinkedContextManager().enable());
-  const { propagator, unknown } = createPropagator(env["OTEL_PROPAGATORS"]);
+  const { propagator, unknown, isContradictory } = createPropagator(env["OTEL_PROPAGATORS"]);
   propagation.setGlobalPropagator(propagator);
+  for (const problem of settings.problems) logger.warn(problem);
   for (const other of unknown) logger.warn(`OTEL_PROPAGATORS: "${other}" is not known here`);
+  if (isContradictory) logger.warn(`OTEL_PROPAGATORS: "none" beside others contradicts them`);
 
   if (isSdkDisabled(env)) {
     return { scrape: async () => "", shutdown: async () => undefined };
@@ -80,7 +74,7 @@ export function startTelemetry(service: { name: string; version: string }, env: 
 
   registerRuntimeMetrics();
   const intervalMs = positiveInt(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000);
-  const push = exports(env, "METRICS")
+  const push = settings.exportsOtlp.METRICS
     ? new PeriodicExportingMetricReader({
         exporter: new OTLPMetricExporter(agentOptions(env, "METRICS")),
         exportIntervalMillis: intervalMs,
@@ -113,15 +107,16 @@ export function startTelemetry(service: { name: string; version: string }, env: 
   const tracerProvider = new BasicTracerProvider({
     resource,
     idGenerator: ids,
-    // The sampler and the other limits come from OTEL_TRACES_SAMPLER and OTEL_SPAN_*.
+    sampler: settings.sampler,
     spanLimits: {
+      ...settings.spanLimits,
       attributeValueLengthLimit: positiveInt(
         env,
         "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
         positiveInt(env, "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", ATTRIBUTE_CHARACTERS_MAX),
       ),
     },
-    spanProcessors: exports(env, "TRACES")
+    spanProcessors: settings.exportsOtlp.TRACES
       ? [preciseStart, new BatchSpanProcessor(createSpanExporter(env), batches)]
       : [],
   });
@@ -129,17 +124,16 @@ export function startTelemetry(service: { name: string; version: string }, env: 
 
   const loggerProvider = new LoggerProvider({
     resource,
-    processors:
-      env["OTEL_LOGS_EXPORTER"] === "otlp"
-        ? [
-            new BatchLogRecordProcessor({
-              exporter: new OTLPLogExporter(agentOptions(env, "LOGS")),
-              selfObsMeterProvider: meterProvider,
-            }),
-          ]
-        : [],
+    processors: settings.exportsOtlp.LOGS
+      ? [
+          new BatchLogRecordProcessor({
+            exporter: new OTLPLogExporter(agentOptions(env, "LOGS")),
+            selfObsMeterProvider: meterProvider,
+          }),
+        ]
+      : [],
   });
-  if (env["OTEL_LOGS_EXPORTER"] === "otlp") {
+  if (settings.exportsOtlp.LOGS) {
     configureLogger({ ...logs, serviceName, otlp: loggerProvider.getLogger("orderflow") });
   }
 
@@ -154,11 +148,6 @@ export function startTelemetry(service: { name: string; version: string }, env: 
       await Promise.race([Promise.all(all), Bun.sleep(timeoutMs)]);
     },
   };
-}
-
-/** OTEL_TRACES_EXPORTER and OTEL_METRICS_EXPORTER: `otlp` (default) or `none`. */
-function exports(env: Env, signal: "TRACES" | "METRICS"): boolean {
-  return (env[`OTEL_${signal}_EXPORTER`] ?? "otlp") !== "none";
 }
 
 /**
@@ -177,13 +166,16 @@ function positiveInt(env: Env, name: string, fallback: number): number {
 /**
  * The SDK's own messages, each said once: with a collector down it would repeat the same one at
  * every batch. How much is dropped is told by the metric.
+ * @param namesRead variables of which we have said ourselves what is wrong with them
  */
-function onceEach(): DiagLogger {
+function onceEach(namesRead: ReadonlySet<string>): DiagLogger {
   const said = new Set<string>();
   const say =
     (write: typeof logger.warn) =>
     (message: string, ...rest: unknown[]) => {
       const text = errorMessageIn(message);
+      // The SDK reads some variables once more by itself, and less exactly.
+      if (text.match(/\bOTEL_[A-Z_]+/g)?.some((name) => namesRead.has(name))) return;
       const kind = text.replace(/\d+/g, "0").slice(0, 80);
       if (said.has(kind) || said.size >= 100) return;
       said.add(kind);
