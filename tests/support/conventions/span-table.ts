@@ -70,6 +70,9 @@ export const CODE_ATTRIBUTES: Record<string, AttributeRule> = {
 /** On any span that a learning switch has struck; the flows run without them. */
 export const FAULT_ATTRIBUTE = "orderflow.fault";
 
+/** The header that a span sent, where code locations are on. */
+export const INJECTED_ATTRIBUTE = "orderflow.propagation.traceparent";
+
 const injected: AttributeRule = {
   type: "string",
   level: "recommended",
@@ -192,7 +195,7 @@ const HTTP_CLIENT: SpanType = {
       about: "from the second try on: 1, 2, …",
     },
     "error.type": { ...errorType, about: "the status (4xx, 5xx), else the error's code or class" },
-    "orderflow.propagation.traceparent": injected,
+    [INJECTED_ATTRIBUTE]: injected,
   },
   extra: {
     "status is ERROR exactly for 4xx, 5xx and no answer": (span) => {
@@ -334,7 +337,7 @@ const CREATE: SpanType = {
   attributes: {
     ...messaging("create"),
     "kafka.message.key": { ...messageKey, level: "required" },
-    "orderflow.propagation.traceparent": injected,
+    [INJECTED_ATTRIBUTE]: injected,
   },
 };
 
