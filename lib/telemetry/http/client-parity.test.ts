@@ -55,7 +55,11 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "traced-fetch-test-"));
   const place = { hostname: "127.0.0.1", port: 0, fetch: answer };
   servers.push(Bun.serve(place), Bun.serve(place));
-  servers.push(Bun.serve({ unix: join(folder, "socket"), fetch: answer }));
+  const fetchBySocket = (request: Request) => {
+    sent.push("by the socket:");
+    return answer(request);
+  };
+  servers.push(Bun.serve({ unix: join(folder, "socket"), fetch: fetchBySocket }));
   [home = "", elsewhere = ""] = servers.map(({ port }) => `http://127.0.0.1:${port}`);
 });
 afterAll(async () => {
@@ -91,6 +95,7 @@ async function outcome(how: typeof fetch, call: () => FetchArguments): Promise<u
 }
 
 const to = (status: number, at: string) => `${home}/to/${status}?at=${encodeURIComponent(at)}`;
+const withUser = (url: string) => url.replace("//", "//ann:word@");
 const stream = () =>
   new ReadableStream({
     start(controller) {
@@ -114,6 +119,7 @@ const post = (body: FetchInit["body"], headers: Bun.HeadersInit = {}) => ({
   body,
   headers,
 });
+const UNDEFINED = { method: undefined, headers: undefined } as unknown as FetchInit;
 const SECRET = { authorization: "A", cookie: "a=b", "proxy-authorization": "P", "x-own": "1" };
 
 /** Name, number of spans, call. */
@@ -124,7 +130,7 @@ const CALLS: [string, number, () => FetchArguments][] = [
   ["a Request", 1, () => [new Request(`${home}/a`, { headers: { "x-a": "1" } })]],
   ["an object with toString", 1, () => [{ toString: () => `${home}/a` } as unknown as URL]],
   ["a string with blanks around it", 1, () => [`  ${home}/a `]],
-  ["a user's URL", 1, () => [`${home.replace("//", "//ann:word@")}/a`]],
+  ["a user's URL", 1, () => [`${withUser(home)}/a`]],
   ["no URL", 0, () => ["nowhere"]],
   ["a URL without a host", 0, () => ["http://"]],
   ["nothing", 0, () => [undefined as unknown as string]],
@@ -147,7 +153,12 @@ const CALLS: [string, number, () => FetchArguments][] = [
   ["a body with GET", 1, () => [home, { body: "b" }]],
   // What may be said with it.
   ["no more", 1, () => [home, undefined]],
-  ["undefined settings", 1, () => [home, { method: undefined, headers: undefined } as never]],
+  ["undefined settings", 1, () => [home, UNDEFINED]],
+  [
+    "a Request and undefined settings",
+    2,
+    () => [new Request(to(302, "/end"), { headers: SECRET }), UNDEFINED],
+  ],
   ["no signal", 1, () => [home, { signal: null }]],
   ["Headers", 1, () => [home, { headers: new Headers([["X-A", "1"]]) }]],
   [
@@ -194,6 +205,7 @@ const CALLS: [string, number, () => FetchArguments][] = [
   ...[301, 302, 303, 307, 308].flatMap((status): typeof CALLS => [
     [`${status}`, 2, () => [to(status, "/end")]],
     [`${status} to POST`, 2, () => [to(status, "/end"), post("b", { "content-language": "de" })]],
+    [`${status} to post`, 2, () => [to(status, "/end"), { ...post("b"), method: "post" }]],
     [`${status} to PUT`, 2, () => [to(status, "/end"), { ...post("b"), method: "put" }]],
     [`${status} to HEAD`, 2, () => [to(status, "/end"), { method: "HEAD" }]],
     [`${status} to DELETE`, 2, () => [to(status, "/end"), { method: "DELETE" }]],
@@ -224,8 +236,8 @@ const CALLS: [string, number, () => FetchArguments][] = [
     3,
     () => [to(302, `${elsewhere}/to/302?at=${home}`), { headers: SECRET }],
   ],
-  ["a user's redirect", 2, () => [to(302, "/end").replace("//", "//ann:word@")]],
-  ["a user's redirect elsewhere", 2, () => [to(302, elsewhere).replace("//", "//ann:word@")]],
+  ["a user's redirect", 2, () => [withUser(to(302, "/end"))]],
+  ["a user's redirect elsewhere", 2, () => [withUser(to(302, elsewhere))]],
   [
     "a redirect from a socket",
     2,
@@ -253,6 +265,17 @@ test("redirects without an end are given up where fetch gives up", async () => {
   expect(plain.got).toMatchObject({ code: "TooManyRedirects" });
   expect(recording.spans()).toHaveLength(plain.sent.length);
   expect(recording.spans().at(-1)?.attributes["error.type"]).toBe("TooManyRedirects");
+});
+
+test.each([
+  ["goes with it to the same origin", () => `${home}/end`, (url: string) => url],
+  ["is not chosen by who redirects", () => elsewhere, (url: string) => withUser(url)],
+])("a user of a URL %s, as with fetch", async (_, place, of) => {
+  // The answer's `url` names the user that is sent along; fetch's names the one of the redirect.
+  const url = withUser(to(302, of(place())));
+  const plain = await observe(fetch, () => [url]);
+  const traced = await observe(tracedFetch, () => [url]);
+  expect(traced.sent).toEqual(plain.sent);
 });
 
 test("connections can be opened in advance, as with fetch", () => {
