@@ -1,10 +1,20 @@
 /** tracedFetch beside fetch: the same calls to the same server, and everything that can be seen of them. */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  expect,
+  setDefaultTimeout,
+  test,
+} from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { recordSpans, type SpanRecording } from "../testing/record-spans.ts";
 import { tracedFetch, type FetchInit } from "./client.ts";
+
+setDefaultTimeout(30_000);
 
 type FetchArguments = [input: string | URL | Request, init?: FetchInit];
 

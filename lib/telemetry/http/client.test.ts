@@ -1,5 +1,5 @@
 /** Calls out: what their spans say, what goes over the wire, and when the answer is there. */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { context, propagation, trace } from "@opentelemetry/api";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import { bindInstruments } from "../metrics/instruments.ts";
@@ -7,6 +7,8 @@ import { createPrometheusReader } from "../metrics/prometheus.ts";
 import { failSpan, inSpan } from "../span.ts";
 import { described, recordSpans, type SpanRecording } from "../testing/record-spans.ts";
 import { traceRequestOut, tracedFetch, type FetchInit } from "./client.ts";
+
+setDefaultTimeout(30_000);
 
 let recording: SpanRecording;
 const cleanUps: (() => unknown)[] = [];
@@ -24,9 +26,10 @@ function serve(answer: (request: Request) => Response | Promise<Response>): stri
   return `http://127.0.0.1:${server.port}`;
 }
 
-/** A server that writes these bytes to whoever asks, and closes the connection. */
+/** A server that writes these bytes to whoever asks, `OK` for `/end`, and closes the connection. */
 function serveBytes(bytes: string): string {
-  const data = (socket: Bun.Socket) => void socket.end(bytes);
+  const data = (socket: Bun.Socket, asked: Buffer) =>
+    void socket.end(asked.toString().startsWith("GET /end") ? OK : bytes);
   const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data } });
   cleanUps.push(() => server.stop(true));
   return `http://127.0.0.1:${server.port}`;
@@ -64,6 +67,7 @@ function contextOf(headers: Record<string, string>) {
 }
 
 const statusOf = (response: Response) => response.status;
+const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const BROKEN_OFF = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc";
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT = "00f067aa0ba902b7";
@@ -344,6 +348,16 @@ describe("a body", () => {
     };
     expect(await read(tracedFetch)).toEqual(await read(fetch));
     expect(described(recording.span("GET"))).toMatchObject({ status: "UNSET" });
+  });
+
+  test.each([
+    ["breaks off", "content-length: 100\r\n\r\nabc"],
+    ["is no chunk", "transfer-encoding: chunked\r\n\r\nzz\r\nabc"],
+  ])("of a redirect that %s is nobody's error: it is followed, as by fetch", async (_, rest) => {
+    const url = serveBytes(`HTTP/1.1 302 Found\r\nlocation: /end\r\n${rest}`);
+    expect(await (await fetch(url)).text()).toBe("ok");
+    expect(await (await tracedFetch(url)).text()).toBe("ok");
+    expect(recording.spans().map((span) => described(span).status)).toEqual(["UNSET", "UNSET"]);
   });
 
   test("that nobody reads holds no span open", async () => {

@@ -32,7 +32,8 @@ async function fetchWithSpans(input: string | URL | Request, init?: FetchInit): 
     const read = async (response: Response): Promise<Response | Hop> => {
       const leadsTo = byHand ? locationOf(response) : undefined;
       if (leadsTo === undefined) return response;
-      await response.body?.cancel();
+      // Nobody reads it: that it broke off is nobody's error.
+      await response.body?.cancel().catch(() => {});
       return nextHop(sent, response.status, leadsTo, resendCount);
     };
     const outcome = await traceRequestOut(sent.input, sent.init, read, { resendCount, location });

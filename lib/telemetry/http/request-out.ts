@@ -51,7 +51,7 @@ export async function traceRequestOut<T>(
   { resendCount, location = callerLocation() }: RequestOutOptions = {},
 ): Promise<T> {
   const request = input instanceof Request ? input : undefined;
-  const url = new URL(request?.url ?? (input as string | URL));
+  const url = input instanceof URL ? input : new URL(request?.url ?? (input as string));
   const method = methodOf(init.method ?? request?.method);
   const target: Target = {
     method: knownMethod(method),
