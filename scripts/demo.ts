@@ -27,7 +27,7 @@ order, draws its trace, says where to look, and stays until Ctrl-C.
   --verbose  show the services' log lines
   --help     show this
 
-Ports (0: any free one):
+Ports (0: any free one; PORTS=free: all of them):
 ${PORT_VARIABLES.map((variable) => `  ${variable}`).join("\n")}
 `;
 

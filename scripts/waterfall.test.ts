@@ -230,3 +230,21 @@ describe("the check that an order's trace is whole", () => {
     expect(isWholeTrace({ resourceSpans: [] })).toHaveLength(10);
   });
 });
+
+test("a parent of zeros is none, and a link of zeros leads nowhere", () => {
+  const zeros = "0".repeat(16);
+  const root = span(1, "GET /", [0, 10], undefined, {
+    parentSpanId: zeros,
+    links: [{ traceId: "0".repeat(32), spanId: zeros }],
+  });
+  const [, , line, ...rest] = render(traceOf({ gateway: [root, span(2, "SELECT", [1, 2], 1)] }));
+  expect(line).toMatch(/^gateway GET \/ /);
+  expect(rest).toEqual([expect.stringContaining("└ SELECT")]);
+});
+
+test("a whole trace may have a root whose parent is zeros", () => {
+  const spans = orderSpans();
+  const [root, ...others] = spans["gateway"] ?? [];
+  const zeros = { ...root, parentSpanId: "0".repeat(16) } as OtlpSpan;
+  expect(isWholeTrace(traceOf({ ...spans, gateway: [zeros, ...others] }))).toEqual([]);
+});

@@ -1,8 +1,10 @@
 /** A trace as text: one line a span, indented as a tree, with bars on a common time axis. */
 import {
   attribute,
+  linksOf,
   microsOf,
   type OtlpTrace,
+  parentIdOf,
   type SpanInContext,
   spansOf,
 } from "#lib/embedded/traces/otlp.ts";
@@ -47,10 +49,11 @@ export function isWholeTrace(trace: OtlpTrace): string[] {
       missing.push(`a span of ${service}`);
     }
   }
-  const roots = spans.filter(({ span }) => !span.parentSpanId);
+  const roots = spans.filter(({ span }) => parentIdOf(span) === undefined);
   if (roots.length !== 1) missing.push(`a single root (there are ${roots.length})`);
   for (const { span, service } of spans) {
-    if (span.parentSpanId && !byId.has(span.parentSpanId)) {
+    const parentId = parentIdOf(span);
+    if (parentId !== undefined && !byId.has(parentId)) {
       missing.push(`the parent of ${span.name} (${service})`);
     }
   }
@@ -72,10 +75,10 @@ function ancestorsOf(
   byId: ReadonlyMap<string, SpanInContext>,
 ): SpanInContext[] {
   const ancestors = new Set<SpanInContext>();
-  let parent = byId.get(context.span.parentSpanId ?? "");
+  let parent = byId.get(parentIdOf(context.span) ?? "");
   while (parent && !ancestors.has(parent)) {
     ancestors.add(parent);
-    parent = byId.get(parent.span.parentSpanId ?? "");
+    parent = byId.get(parentIdOf(parent.span) ?? "");
   }
   return [...ancestors];
 }
@@ -96,9 +99,10 @@ interface Row {
 function treeRows(spans: readonly SpanInContext[]): Row[] {
   const sorted = [...spans].sort(byStart);
   const ids = new Set(sorted.map(({ span }) => span.spanId));
-  const childrenOf = Map.groupBy(sorted, ({ span }) =>
-    span.parentSpanId && ids.has(span.parentSpanId) ? span.parentSpanId : "",
-  );
+  const childrenOf = Map.groupBy(sorted, ({ span }) => {
+    const parentId = parentIdOf(span) ?? "";
+    return ids.has(parentId) ? parentId : "";
+  });
   const rows: Row[] = [];
   const seen = new Set<SpanInContext>();
   const visit = (context: SpanInContext, branches: string, below: string, isOrphan: boolean) => {
@@ -117,7 +121,9 @@ function treeRows(spans: readonly SpanInContext[]): Row[] {
       visit(child, `${below}${isLast ? "└ " : "├ "}`, `${below}${isLast ? "  " : "│ "}`, false);
     });
   };
-  for (const root of childrenOf.get("") ?? []) visit(root, "", "", Boolean(root.span.parentSpanId));
+  for (const root of childrenOf.get("") ?? []) {
+    visit(root, "", "", parentIdOf(root.span) !== undefined);
+  }
   // What no root leads to hangs in a loop of parents: it is drawn all the same.
   for (const context of sorted) if (!seen.has(context)) visit(context, "", "", true);
   return rows;
@@ -174,10 +180,10 @@ function nameOf({ context: { span }, isOrphan }: Row): string {
 
 /** A link to the parent says nothing that the tree does not show. */
 function otherLinks(span: SpanInContext["span"]): number {
-  const others = span.links?.filter(
+  const others = linksOf(span).filter(
     (link) => link.traceId !== span.traceId || link.spanId !== span.parentSpanId,
   );
-  return others?.length ?? 0;
+  return others.length;
 }
 
 function summaryLine(rows: readonly Row[], { durationUs, widthColumns }: Layout): string {

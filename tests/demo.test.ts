@@ -100,7 +100,7 @@ describe("a start that cannot succeed", () => {
     expect(demo.stdout()).toBe("");
     expect(demo.stderr()).toBe(
       `port ${taken.port}, for the inventory service, is in use; ` +
-        "INVENTORY_PORT moves it (0: any free port)\n",
+        "INVENTORY_PORT moves it (0: any free port)\nPORTS=free moves all of them\n",
     );
     expect(await readdir(temporaryFolder)).toEqual([]);
   });
@@ -111,8 +111,14 @@ describe("a start that cannot succeed", () => {
     expect(await demo.exitStatus).toBe(1);
     expect(demo.stderr()).toBe(
       `port ${port}, for the Kafka broker, is already meant for the gateway; ` +
-        "KAFKA_PORT moves it (0: any free port)\n",
+        "KAFKA_PORT moves it (0: any free port)\nPORTS=free moves all of them\n",
     );
+  });
+
+  test("refuses PORTS that it does not know, by name", async () => {
+    const demo = startDemo([], { PORTS: "any" });
+    expect(await demo.exitStatus).toBe(1);
+    expect(demo.stderr()).toBe("PORTS must be one of usual, free\n");
   });
 
   test.each(["http", "-1", "65536", "1.5"])("refuses %p as a port, by name", async (value) => {
@@ -239,10 +245,10 @@ const SERVICES = ["gateway", "orders", "inventory", "worker", "email"];
 
 /** A demo on free ports, in a process group of its own, its temporary folders in ours. */
 function startDemo(args: readonly string[], env: Record<string, string> = {}) {
-  const freePorts = Object.fromEntries(PORT_VARIABLES.map((variable) => [variable, "0"]));
+  const unset = Object.fromEntries(PORT_VARIABLES.map((variable) => [variable, ""]));
   const child = Bun.spawn([process.execPath, "scripts/demo.ts", ...args], {
     cwd: checkout,
-    env: { ...process.env, ...freePorts, TMPDIR: temporaryFolder, ...env },
+    env: { ...process.env, ...unset, PORTS: "free", TMPDIR: temporaryFolder, ...env },
     detached: true,
     stdin: "ignore",
     stdout: "pipe",

@@ -331,7 +331,7 @@ function hostPath({ volumes = [] }: ComposeService, path: string): string {
 
 /** The beginnings of all metric names there are: ours as the code has them, and others' by family. */
 async function knownMetrics(): Promise<string[]> {
-  const folders = ["lib/telemetry", "lib/kafka", "lib/service", "services"];
+  const folders = ["lib/telemetry", "lib/kafka", "lib/orders", "lib/service", "services"];
   const names = new Set<string>();
   for (const folder of folders) {
     for (const file of await readdir(join(ROOT, folder), { recursive: true })) {

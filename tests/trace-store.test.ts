@@ -14,6 +14,7 @@ import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/ap
 import { decodeOtlp } from "#lib/embedded/traces/otlp-codec.ts";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
 import { refuseForeign } from "#lib/embedded/traces/own-requests.ts";
+import { renderWaterfall } from "../scripts/waterfall.ts";
 import { exchange } from "./support/hostile/raw-http.ts";
 
 const stores: TraceStore[] = [];
@@ -74,6 +75,16 @@ function exportRequest(fields: SpanFields = {}): string {
 
 function attributesOf(values: Record<string, string>): object[] {
   return Object.entries(values).map(([key, stringValue]) => ({ key, value: { stringValue } }));
+}
+
+/** A field of protobuf's wire format that holds bytes, or a message of such fields; short ones only. */
+function field(number: number, ...parts: Buffer<ArrayBuffer>[]): Buffer<ArrayBuffer> {
+  const content = Buffer.concat(parts);
+  return Buffer.concat([Buffer.from([(number << 3) | 2, content.length]), content]);
+}
+
+function idField(number: number, hex: string): Buffer<ArrayBuffer> {
+  return field(number, Buffer.from(hex, "hex"));
 }
 
 function traceId(trace: number): string {
@@ -155,6 +166,34 @@ describe("the OTLP receiver", () => {
           { key: "otel.status_description", type: "string", value: "no" },
         ],
       });
+    },
+  );
+
+  test.each(["json", "protobuf"])(
+    "takes a span whose parent and link are zeros for a root without links (%s)",
+    async (encoding) => {
+      const store = await start();
+      const ids = { traceId: traceId(1), spanId: "1".repeat(16) };
+      const zeros = { traceId: "0".repeat(32), spanId: "0".repeat(16) };
+      if (encoding === "json") {
+        const span = { ...ids, parentSpanId: zeros.spanId, links: [zeros] };
+        await send(store, JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] }));
+      } else {
+        const link = [idField(1, zeros.traceId), idField(2, zeros.spanId)];
+        const span = [
+          idField(1, ids.traceId),
+          idField(2, ids.spanId),
+          idField(4, zeros.spanId),
+          field(13, ...link),
+        ];
+        await send(store, field(1, field(2, field(2, ...span))), PROTOBUF_TYPE);
+      }
+      const { body } = await query(store, `/api/traces/${ids.traceId}`);
+      expect(body.data).toMatchObject([{ spans: [{ spanID: ids.spanId, references: [] }] }]);
+      const whole = store.trace(ids.traceId);
+      expect(whole && renderWaterfall(whole, { widthColumns: 80, color: false })).not.toContain(
+        "?",
+      );
     },
   );
 

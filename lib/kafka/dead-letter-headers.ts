@@ -1,6 +1,7 @@
 // Dead-letter headers: what a dead letter says about itself, and how to take that off again.
 import type { IHeaders } from "kafkajs";
 import { redactText } from "#lib/telemetry/logs/redact.ts";
+import { errorMessage } from "#lib/telemetry/span.ts";
 import { errorName } from "./errors.ts";
 
 /** The names of the headers that a dead letter has beyond those of its record. */
@@ -61,7 +62,8 @@ export function originalHeaders(headers: IHeaders): IHeaders {
 
 /** Says in one bounded line, without secrets, what went wrong: more people read a dead letter than a log. */
 export function describeError(error: unknown): string {
-  const text = error instanceof Error ? `${errorName(error)}: ${error.message}` : String(error);
+  const text =
+    error instanceof Error ? `${errorName(error)}: ${errorMessage(error)}` : String(error);
   return redactText(text).replace(/\s+/g, " ").slice(0, ERROR_CHARACTERS_MAX);
 }
 

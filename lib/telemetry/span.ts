@@ -11,6 +11,7 @@ import {
 import { ATTR_ERROR_TYPE } from "./attributes.ts";
 import { callerLocation } from "./optional.ts";
 import { redactText } from "./logs/redact.ts";
+import { databaseErrorText } from "./sql/error.ts";
 
 const DESCRIPTION_CHARS_MAX = 500;
 
@@ -74,9 +75,14 @@ export function failSpan(span: Span, errorType: string, error?: unknown): void {
   );
 }
 
+/** What an error says, as far as that may leave: of a database's error not its text, which holds values. */
+export function errorMessage(error: Error): string {
+  return databaseErrorText(error) ?? (error.message || error.name);
+}
+
 /** An error's text as spans and logs may show it: without secrets, at most 500 characters. */
 export function errorText(error: unknown): string {
-  const message = error instanceof Error ? error.message || error.name : String(error);
+  const message = error instanceof Error ? errorMessage(error) : String(error);
   // Cut after the redaction: half a URL does not show its password as one any more.
   return redactText(message.slice(0, 4 * DESCRIPTION_CHARS_MAX)).slice(0, DESCRIPTION_CHARS_MAX);
 }

@@ -1,5 +1,5 @@
 /** The demo's ports: where they come from, and whether they are free. */
-import { integer, type Env } from "#lib/service/config.ts";
+import { integer, oneOf, type Env } from "#lib/service/config.ts";
 
 /** A part of the demo that listens. */
 export type PortName = keyof typeof PORTS;
@@ -33,13 +33,14 @@ export const PORT_VARIABLES = Object.values(PORTS).map(
 );
 
 /**
- * Reads the ports; 0 stands for any free one.
+ * Reads the ports; 0 stands for any free one. PORTS=free makes that the default of all.
  * @throws ConfigError that names the variable
  */
 export function readPorts(env: Env): Ports {
+  const isFree = oneOf(env, "PORTS", ["usual", "free"], "usual") === "free";
   const entries = NAMES.map((name) => {
     const { variable, usual } = PORTS[name];
-    return [name, integer(env, variable, usual, { min: 0, max: 65_535 })] as const;
+    return [name, integer(env, variable, isFree ? 0 : usual, { min: 0, max: 65_535 })] as const;
   });
   return Object.fromEntries(entries) as Record<PortName, number>;
 }
@@ -69,7 +70,8 @@ export async function checkPorts(ports: Ports): Promise<void> {
   } finally {
     for (const { release } of holders.values()) release();
   }
-  if (complaints.length > 0) throw new PortsError(complaints.join("\n"));
+  if (complaints.length === 0) return;
+  throw new PortsError([...complaints, "PORTS=free moves all of them"].join("\n"));
 }
 
 /** @returns why the port cannot be listened on, undefined where it can */

@@ -171,3 +171,14 @@ describe("the translation to Jaeger's JSON", () => {
     expect(trace.processes).toEqual({ p1: { serviceName: "OTLPResourceNoServiceName", tags: [] } });
   });
 });
+
+test("a parent or a link of zeros is no reference", () => {
+  const zeros = { traceId: "0".repeat(32), spanId: "0".repeat(16) };
+  const links = [
+    zeros,
+    { ...zeros, traceId: OTHER_TRACE_ID },
+    { ...zeros, spanId: "1".padStart(16, "0") },
+    { traceId: "", spanId: "" },
+  ];
+  expect(translate({ parentSpanId: zeros.spanId, links }).references).toEqual([]);
+});

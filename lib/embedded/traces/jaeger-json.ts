@@ -9,7 +9,9 @@ import {
   type AnyValue,
   attribute,
   type KeyValue,
+  linksOf,
   microsOf,
+  parentIdOf,
   plainValue,
   type Resource,
   type SpanEvent,
@@ -130,20 +132,19 @@ function toJaegerTraceId(traceId: string): string {
 
 function referencesOf({ span }: SpanInContext): JaegerReference[] {
   const references: JaegerReference[] = [];
-  if (span.parentSpanId) {
+  const parentId = parentIdOf(span);
+  if (parentId !== undefined) {
     references.push({
       refType: "CHILD_OF",
       traceID: toJaegerTraceId(span.traceId),
-      spanID: span.parentSpanId,
+      spanID: parentId,
     });
   }
-  for (const link of span.links ?? []) {
-    // A sender may leave the ids out; such a link leads nowhere.
-    if (!link.traceId || !link.spanId) continue;
+  for (const link of linksOf(span)) {
     const declared = attribute(link.attributes, "opentracing.ref_type");
     const refType = declared === "child_of" ? "CHILD_OF" : "FOLLOWS_FROM";
     const parent = references[0];
-    if (parent && link.traceId === span.traceId && link.spanId === span.parentSpanId) {
+    if (parent && link.traceId === span.traceId && link.spanId === parentId) {
       parent.refType = refType;
     } else {
       references.push({ refType, traceID: toJaegerTraceId(link.traceId), spanID: link.spanId });

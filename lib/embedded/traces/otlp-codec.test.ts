@@ -182,3 +182,22 @@ function nested(depth: number): string {
   const value = '{"arrayValue":{"values":['.repeat(depth) + "]}}".repeat(depth);
   return `{"resourceSpans":[{"resource":{"attributes":[{"key":"k","value":${value}}]}}]}`;
 }
+
+test.each(["application/json", "application/x-protobuf"] as const)(
+  "an id of zeros is read as none, in %s",
+  (encoding) => {
+    const zeros = { traceId: "0".repeat(32), spanId: "0".repeat(16) };
+    const span = { traceId: TRACE_ID, spanId: SPAN_ID, parentSpanId: zeros.spanId, links: [zeros] };
+    // The encoder for protobuf takes bytes.
+    const bytes = {
+      traceId: Buffer.from(TRACE_ID, "hex"),
+      spanId: Buffer.from(SPAN_ID, "hex"),
+      parentSpanId: Buffer.alloc(8),
+      links: [{ traceId: Buffer.alloc(16), spanId: Buffer.alloc(8) }],
+    };
+    const sent = encoding === "application/json" ? span : bytes;
+    expect(decodeOtlp(TRACES, encoding, encodeOtlp(TRACES, encoding, spanWith(sent)))).toEqual(
+      spanWith({ ...span, parentSpanId: "", links: [{ traceId: "", spanId: "" }] }),
+    );
+  },
+);

@@ -1,6 +1,7 @@
 /** OTLP's two encodings, protobuf and JSON, read into and written from one form: OTLP/JSON objects. */
 import protobuf from "protobufjs/light.js";
 import { messageType } from "./otlp-schema.ts";
+import { isId } from "./otlp.ts";
 
 /** The two media types of OTLP/HTTP. */
 export type OtlpEncoding = "application/x-protobuf" | "application/json";
@@ -13,7 +14,7 @@ export class OtlpDecodeError extends Error {
 /**
  * Decodes a message of either encoding, dropping fields that the schema does not know, as OTLP asks.
  * @param type name of the message, e.g. "ExportTraceServiceRequest"
- * @returns it as an OTLP/JSON object: ids as lower-case hex, other bytes as base64, 64-bit numbers
+ * @returns it as an OTLP/JSON object: ids as lower-case hex and one of zeros as "", other bytes as base64, 64-bit numbers
  *   as strings, enums as numbers; fields that were not sent are missing
  * @throws OtlpDecodeError
  * @see https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
@@ -56,7 +57,8 @@ function messageFromProtobuf(type: protobuf.Type, body: Uint8Array): Record<stri
 
 /** protobufjs leaves bytes as they are, because it cannot know that OTLP wants its ids in hex. */
 function withBytesAsText(value: unknown, field = ""): unknown {
-  if (value instanceof Uint8Array) return isId(field) ? value.toHex() : value.toBase64();
+  if (value instanceof Uint8Array)
+    return isIdField(field) ? idText(value.toHex()) : value.toBase64();
   if (Array.isArray(value)) return value.map((element) => withBytesAsText(element, field));
   if (typeof value !== "object" || value === null) return value;
   const message = value as Record<string, unknown>;
@@ -66,8 +68,13 @@ function withBytesAsText(value: unknown, field = ""): unknown {
   return message;
 }
 
-function isId(field: string): boolean {
+function isIdField(field: string): boolean {
   return field === "traceId" || field === "spanId" || field === "parentSpanId";
+}
+
+/** Zeros stand for no id, as nothing does: one form of that is enough for all who read a trace. */
+function idText(hex: string): string {
+  return isId(hex) ? hex.toLowerCase() : "";
 }
 
 /** Far more than any real attribute nests; protobufjs has the same bound. */
@@ -155,7 +162,7 @@ function readLong(value: unknown, min: bigint, max: bigint): string | undefined 
 
 function readBytes(value: unknown, field: string): string | undefined {
   if (typeof value !== "string") return undefined;
-  if (isId(field)) return /^([0-9a-f]{2})*$/i.test(value) ? value.toLowerCase() : undefined;
+  if (isIdField(field)) return /^([0-9a-f]{2})*$/i.test(value) ? idText(value) : undefined;
   const standard = value.replaceAll("-", "+").replaceAll("_", "/");
   try {
     return Uint8Array.fromBase64(standard).toBase64();

@@ -44,7 +44,7 @@ export interface OtlpSpan {
   readonly traceId: string;
   /** 16 lower-case hex digits. */
   readonly spanId: string;
-  /** Missing or empty on a root. */
+  /** Missing or empty on a root; see {@link parentIdOf}. */
   readonly parentSpanId?: string;
   readonly traceState?: string;
   readonly flags?: number;
@@ -120,6 +120,25 @@ export function spansOf(trace: OtlpTrace): SpanInContext[] {
       spans.map((span) => ({ span, scope, resource, service })),
     );
   });
+}
+
+/**
+ * @returns the id of the span's parent; undefined for a root. OTLP's way to say that is an empty id, and
+ *   some senders write it as zeros, which are no id of anything
+ * @see https://www.w3.org/TR/trace-context/#parent-id
+ */
+export function parentIdOf({ parentSpanId }: OtlpSpan): string | undefined {
+  return isId(parentSpanId) ? parentSpanId : undefined;
+}
+
+/** @returns the span's links that lead somewhere: a sender may leave the ids out, or write zeros */
+export function linksOf({ links = [] }: OtlpSpan): readonly SpanLink[] {
+  return links.filter(({ traceId, spanId }) => isId(traceId) && isId(spanId));
+}
+
+/** Whether it is an id, and not the empty one, in either of the forms that has. */
+export function isId(id: string | undefined): boolean {
+  return id !== undefined && !/^0*$/.test(id);
 }
 
 /** @returns the attribute's value as a plain one (see {@link plainValue}), undefined where it is missing */

@@ -1,5 +1,6 @@
 /** The traces in memory: a ring that lets the oldest go when it is full, and counts what it let go. */
 import {
+  isId,
   microsOf,
   type OtlpSpan,
   type OtlpTrace,
@@ -249,5 +250,5 @@ function digest(text: string): string {
 }
 
 function isValidId(id: string | undefined, digits: number): boolean {
-  return id !== undefined && id.length === digits && !/^0+$/.test(id);
+  return isId(id) && id?.length === digits;
 }

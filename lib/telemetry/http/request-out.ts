@@ -16,7 +16,7 @@ import {
 } from "../attributes.ts";
 import { callerLocation, fixedSets, showInjected } from "../optional.ts";
 import { httpClientRequestDuration } from "../metrics/instruments.ts";
-import { injectedHeaders, type TraceHeaders } from "../propagation.ts";
+import { injectedHeaders, withTraceHeaders } from "../propagation.ts";
 import { redactPath, redactQuery, REDACTED } from "../logs/redact.ts";
 import { errorTypeOf, failSpan, tracer } from "../span.ts";
 import { knownMethod } from "./known-method.ts";
@@ -101,17 +101,6 @@ export async function traceRequestOut<T>(
 export function methodOf(method = "GET"): string {
   const capital = method.toUpperCase();
   return knownMethod(capital) === capital ? capital : new Request("http://host", { method }).method;
-}
-
-/**
- * The caller's own headers with those of the hop: of each name one goes out, ours. With our
- * `traceparent` the caller's `tracestate` stays behind as well: it belongs to the caller's.
- */
-function withTraceHeaders(own: FetchInit["headers"], traceHeaders: TraceHeaders): Headers {
-  const headers = new Headers(own);
-  if ("traceparent" in traceHeaders) headers.delete("tracestate");
-  for (const name in traceHeaders) headers.set(name, traceHeaders[name] ?? "");
-  return headers;
 }
 
 interface Target {

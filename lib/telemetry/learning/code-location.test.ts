@@ -4,7 +4,7 @@ import { callerLocation, locationFromStack, setCodeLocationEnabled } from "./cod
 
 afterEach(() => setCodeLocationEnabled(false));
 
-const REPOSITORY = resolve(import.meta.dir, "../..");
+const REPOSITORY = resolve(import.meta.dir, "../../..");
 const stack = (...frames: string[]) =>
   ["Error: ", ...frames.map((frame) => `    at ${frame.replace("$", REPOSITORY)}`)].join("\n");
 const location = (name: string, path: string, line: number) => ({

@@ -16,7 +16,7 @@ import {
   ATTR_CODE_LINE_NUMBER,
 } from "../attributes.ts";
 
-const REPOSITORY = resolve(import.meta.dir, "../..");
+const REPOSITORY = resolve(import.meta.dir, "../../..");
 const LAYER = `lib${sep}telemetry${sep}`;
 
 let enabled = process.env["ORDERFLOW_CODE_LOCATION"] === "on";

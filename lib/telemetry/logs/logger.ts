@@ -8,7 +8,7 @@ import { context, trace } from "@opentelemetry/api";
 import { SeverityNumber, type Logger as OtlpLogger } from "@opentelemetry/api-logs";
 import { ATTR_EXCEPTION_MESSAGE, ATTR_EXCEPTION_TYPE } from "../attributes.ts";
 import { isSecretName, REDACTED, redactText } from "./redact.ts";
-import { errorTypeOf } from "../span.ts";
+import { errorMessage, errorTypeOf } from "../span.ts";
 
 export type LogFields = Record<string, unknown>;
 type Level = keyof typeof LEVELS;
@@ -124,7 +124,7 @@ function safeValue(value: unknown, depth: number): SafeValue {
   if (value === null || typeof value === "boolean") return value;
   if (typeof value === "number") return Number.isFinite(value) ? value : String(value);
   if (value instanceof Error) {
-    return { type: errorTypeOf(value), message: safeText(value.message) };
+    return { type: errorTypeOf(value), message: safeText(errorMessage(value)) };
   }
   if (Array.isArray(value) && depth < FIELD_DEPTH_MAX) {
     return value.slice(0, FIELD_ITEMS_MAX).map((item) => safeValue(item, depth + 1));

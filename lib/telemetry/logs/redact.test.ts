@@ -127,6 +127,14 @@ describe("a text", () => {
     ["sent Bearer eyJhbGciOi.abc", "sent Bearer REDACTED"],
     ["sent Basic dXNlcjpwYXNz", "sent Basic REDACTED"],
     ["postgres://u:p/w@h/x", "postgres://REDACTED:REDACTED@h/x"],
+    ["postgres://u@h:5432/x", "postgres://REDACTED:REDACTED@h:5432/x"],
+    ["a://h:1/x,b://u:p@i:2/y@z", "a://h:1/x,b://REDACTED:REDACTED@i:2/y@z"],
+    ["1http://u:p@h", "1http://REDACTED:REDACTED@h"],
+    [`${"x".repeat(40)}://u:p@h`, `${"x".repeat(40)}://REDACTED:REDACTED@h`],
+    ['{"password":"hun', '{"password":REDACTED'],
+    [String.raw`{\"password\":\"hun`, String.raw`{\"password\":REDACTED`],
+    ["password='hun ter2", "password=REDACTED"],
+    ["password=a, user=b", "password=REDACTED, user=b"],
   ])("%s", (text, shown) => expect(redactText(text)).toBe(shown));
 
   test.each([

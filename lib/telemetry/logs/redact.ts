@@ -23,20 +23,10 @@ const SECRET_NAME = new RegExp(
   "i",
 );
 
-/**
- * `scheme://user:password@` – a URL's userinfo, wherever it stands in a text. A password may hold an
- * `@`, and a `/` unless what stands before that is a port. The bounds keep the search linear.
- */
-const URL_USERINFO =
-  /(\b[a-z][a-z0-9+.-]{0,30}:\/\/)(?:[^/?#\s"']*|[^/?#\s"':]*:(?!\d*[/?#])[^\s"']*)@/gi;
-
-/** A header's value goes to the end of its line, or of the text in quotes that it stands in. */
-const AUTHORIZATION = /(authorization\\?["']?\s*[:=]\s*)("(?:\\.|[^"\\])*"|[^\r\n]+)/gi;
-
-/** `password=abc`, `"token": "abc"`, also within JSON that is itself a text: a secret's name and value. */
+/** The name of a header or a field that holds a secret, up to where its value begins. */
+const AUTHORIZATION = /authorization\\?["']?\s*[:=]\s*/gi;
 const SECRET_ASSIGNMENT = new RegExp(
-  `((?:${SECRET_WORDS}|\\b(?:${SHORT_SECRET_WORDS}))\\\\?["']?\\s*[:=]\\s*)` +
-    String.raw`(\\".*?\\"|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?:[^\s,;&"'\\]|,(?=\S))+)`,
+  `(?:${SECRET_WORDS}|\\b(?:${SHORT_SECRET_WORDS}))\\\\?["']?\\s*[:=]\\s*`,
   "gi",
 );
 
@@ -60,12 +50,112 @@ export function isSecretName(name: string): boolean {
  * @param text any text; returned unchanged where nothing in it looks like a secret
  */
 export function redactText(text: string): string {
-  return text
-    .replace(URL_USERINFO, `$1${REDACTED}:${REDACTED}@`)
-    .replace(AUTHORIZATION, `$1${REDACTED}`)
-    .replace(SECRET_ASSIGNMENT, `$1${REDACTED}`)
+  const shown = withoutUserinfo(text);
+  return withoutValues(withoutValues(shown, AUTHORIZATION, headerEnd), SECRET_ASSIGNMENT, valueEnd)
     .replace(BEARER, `$1${REDACTED}`)
     .replace(BASIC, `$1${REDACTED}`);
+}
+
+/**
+ * Replaces `user:password@` in URLs, wherever they stand in a text. A password may hold an `@`, and a
+ * `/` unless what stands before that is a port. Each character is looked at a bounded number of times:
+ * as one pattern this took time in proportion to the square of the text's length.
+ */
+function withoutUserinfo(text: string): string {
+  return text.includes("://") ? text.replace(/[^\s"']+/g, wordWithoutUserinfo) : text;
+}
+
+function wordWithoutUserinfo(word: string): string {
+  const lastAt = word.lastIndexOf("@");
+  let shown = "";
+  let done = 0;
+  let from = 0;
+  while (from <= lastAt) {
+    const mark = word.indexOf("://", from);
+    if (mark < 0 || mark > lastAt) break;
+    from = mark + "://".length;
+    AUTHORITY.lastIndex = from;
+    const authority = AUTHORITY.exec(word)?.[0] ?? "";
+    const at = authority.lastIndexOf("@");
+    const colon = authority.indexOf(":");
+    const isPassword =
+      colon >= 0 && from + colon < lastAt && !/^:\d*$/.test(authority.slice(colon));
+    const end = at >= 0 ? from + at + 1 : isPassword ? lastAt + 1 : undefined;
+    if (end === undefined) {
+      from += authority.length;
+      continue;
+    }
+    shown += `${word.slice(done, from)}${REDACTED}:${REDACTED}@`;
+    done = end;
+    from = end;
+  }
+  return shown + word.slice(done);
+}
+
+/** A URL's authority ends at its path, its query or its fragment. */
+const AUTHORITY = /[^/?#]*/y;
+
+/**
+ * Replaces what stands behind each name that a pattern finds.
+ * @param endOf where the value ends that begins there; there itself where none does
+ */
+function withoutValues(
+  text: string,
+  name: RegExp,
+  endOf: (text: string, from: number) => number,
+): string {
+  let shown = "";
+  let done = 0;
+  name.lastIndex = 0;
+  while (name.test(text)) {
+    const from = name.lastIndex;
+    const end = endOf(text, from);
+    if (end === from) continue;
+    shown += text.slice(done, from) + REDACTED;
+    done = end;
+    name.lastIndex = end;
+  }
+  return shown + text.slice(done);
+}
+
+/** A header's value goes to the end of its line, or of the text in quotes that it stands in. */
+function headerEnd(text: string, from: number): number {
+  return text[from] === '"' ? quoteEnd(text, from) : endAfter(REST_OF_LINE, text, from);
+}
+
+/**
+ * A value goes to its closing quote, also within JSON that is itself a text; without quotes to what
+ * divides values. One whose closing quote is missing was cut off: all of the rest belongs to it.
+ */
+function valueEnd(text: string, from: number): number {
+  if (text.startsWith('\\"', from)) {
+    const close = text.indexOf('\\"', from + 2);
+    return close < 0 ? text.length : close + 2;
+  }
+  if (text[from] === '"' || text[from] === "'") return quoteEnd(text, from);
+  let end = endAfter(UNQUOTED, text, from);
+  // A comma with a space behind it divides; without one it may be a part of the value.
+  while (text[end] === "," && /\S/.test(text[end + 1] ?? "")) {
+    end = endAfter(UNQUOTED, text, end + 1);
+  }
+  return end;
+}
+
+const REST_OF_LINE = /[^\r\n]*/y;
+const UNQUOTED = /[^\s,;&"'\\]*/y;
+const UNTIL_DOUBLE_QUOTE = /[^"\\]*/y;
+const UNTIL_SINGLE_QUOTE = /[^'\\]*/y;
+
+function quoteEnd(text: string, from: number): number {
+  const inside = text[from] === '"' ? UNTIL_DOUBLE_QUOTE : UNTIL_SINGLE_QUOTE;
+  let end = endAfter(inside, text, from + 1);
+  while (text[end] === "\\") end = endAfter(inside, text, end + 2);
+  return Math.min(end + 1, text.length);
+}
+
+function endAfter(pattern: RegExp, text: string, from: number): number {
+  pattern.lastIndex = from;
+  return from + (pattern.exec(text)?.[0].length ?? 0);
 }
 
 /**
@@ -75,9 +165,15 @@ export function redactText(text: string): string {
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/registry/attributes/url.md
  */
 export function redactQuery(query: string): string {
-  return query.replace(/([^&;=]*)=([^&;]*)/g, (_, name: string, value: string) =>
-    isSecretName(decodeLoosely(name)) ? `${name}=${REDACTED}` : `${name}=${redactPath(value)}`,
-  );
+  return query.replace(/[^&;]+/g, (parameter) => {
+    const at = parameter.indexOf("=");
+    if (at < 0) return parameter;
+    const name = parameter.slice(0, at);
+    const value = isSecretName(decodeLoosely(name))
+      ? REDACTED
+      : redactPath(parameter.slice(at + 1));
+    return `${name}=${value}`;
+  });
 }
 
 /**

@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { SQL } from "bun";
+import { logger } from "../logs/logger.ts";
 import { inSpan } from "../span.ts";
 import { traceSql } from "./sql.ts";
 import { described, recordSpans, type SpanRecording } from "../testing/record-spans.ts";
@@ -34,8 +35,9 @@ function fakePool(fail: (text: string) => Error | undefined = () => undefined) {
   return { runs, open, sql: traceSql(pool, "postgres://ann:hunter2@db.example:6432/shop") };
 }
 
-function postgresError(errno: string, message: string): Error {
-  return new SQL.PostgresError(message, { errno, code: "ERR_POSTGRES_SERVER_ERROR" } as never);
+function postgresError(errno: string, message: string, fields: object = {}): Error {
+  const options = { errno, code: "ERR_POSTGRES_SERVER_ERROR", ...fields };
+  return new SQL.PostgresError(message, options as never);
 }
 
 const names = () => recording.spans().map(({ name }) => name);
@@ -75,8 +77,55 @@ describe("a statement", () => {
     );
   });
 
+  test.each([
+    ["SELECT 'leak-me', $1::int", "SELECT ?, $1::int"],
+    [
+      "SELECT 1 FROM a.b WHERE c = 4711 AND d = -1.5e+3",
+      "SELECT ? FROM a.b WHERE c = ? AND d = -?",
+    ],
+    ["SELECT $$leak $1 'me$$ FROM a.b", "SELECT ? FROM a.b"],
+  ])("put together at run time shows no literal: %s", async (text, shown) => {
+    const { sql, runs } = fakePool();
+    await sql.run(text, []);
+    expect(runs[0]?.text).toBe(text);
+    const [span] = recording.spans().map(described);
+    expect(span?.attributes["db.query.text"]).toBe(shown);
+    expect(JSON.stringify(span)).not.toMatch(/leak|4711/);
+  });
+
+  test("whose error holds a value shows it nowhere: not in spans around it, nor in a log line", async () => {
+    const { sql } = fakePool(() =>
+      postgresError("22P02", 'invalid input syntax for type integer: "leak-me"', {
+        detail: "leak-me",
+        where: "unnamed portal parameter $1 = 'leak-me'",
+      }),
+    );
+    const write = spyOn(process.stdout, "write").mockImplementation(() => true);
+    try {
+      await inSpan("around", {}, async () => sql.query`SELECT ${"leak-me"}::int`).catch(
+        (error: unknown) => logger.error("failed", { error }),
+      );
+      const lines = write.mock.calls.map(([line]) => String(line)).join("");
+      expect(lines).toContain("invalid_text_representation (22P02)");
+      expect(lines).not.toContain("leak-me");
+    } finally {
+      write.mockRestore();
+    }
+    const spans = recording.spans().map(described);
+    expect(spans.map(({ message }) => message)).toEqual([
+      "invalid_text_representation (22P02)",
+      "invalid_text_representation (22P02)",
+    ]);
+    expect(JSON.stringify(spans)).not.toContain("leak-me");
+  });
+
   test("that PostgreSQL refuses is an error with its SQLSTATE, and the error is thrown on", async () => {
-    const refused = postgresError("23505", "duplicate key");
+    const refused = postgresError("23505", "duplicate key", {
+      detail: "Key (id)=(secret-id) already exists.",
+      schema: "orders",
+      table: "orders",
+      constraint: "orders_pkey",
+    });
     const { sql } = fakePool(() => refused);
     const thrown = await sql.query`INSERT INTO orders.orders (id) VALUES (${1})`.catch(
       (error: unknown) => error,
@@ -84,7 +133,7 @@ describe("a statement", () => {
     expect(thrown).toBe(refused);
     expect(described(recording.span("INSERT orders.orders"))).toMatchObject({
       status: "ERROR",
-      message: "duplicate key",
+      message: "unique_violation (23505): orders_pkey of orders.orders",
       attributes: { "error.type": "23505", "db.response.status_code": "23505" },
     });
   });

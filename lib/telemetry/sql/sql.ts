@@ -2,7 +2,7 @@
  * SQL statements: one CLIENT span each, BEGIN, COMMIT and ROLLBACK included, over a pool.
  *
  * The text on the span is the text PostgreSQL gets, with `$1` placeholders; values never leave
- * through telemetry. The name is the statement's summary, for example `SELECT orders.orders`.
+ * through telemetry: not in the text (sql-text.ts), nor in what an error says (sql-error.ts). The name is the statement's summary, for example `SELECT orders.orders`.
  * `db.namespace` is the database's name: the schema stands in every table name instead.
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/db/postgresql.md
  */
@@ -20,7 +20,9 @@ import {
 import { callerLocation, fixed } from "../optional.ts";
 import { dbClientOperationDuration } from "../metrics/instruments.ts";
 import { errorTypeOf, failSpan, tracer } from "../span.ts";
+import { sqlStateOf } from "./error.ts";
 import { summarizeQuery } from "./summary.ts";
+import { withoutLiterals } from "./text.ts";
 
 const POSTGRES_PORT = 5432;
 const TEXTS_MAX = 200;
@@ -59,7 +61,10 @@ export interface Queryable {
    * @throws SQL.PostgresError, its SQLSTATE in `errno`; without one the server was not reached
    */
   query<Row>(strings: TemplateStringsArray, ...values: unknown[]): Promise<Row[]>;
-  /** Runs a statement whose text is put together at run time, with `$1` placeholders in it. */
+  /**
+   * Runs a statement whose text is put together at run time, with `$1` placeholders in it. Literals in
+   * it go to the database only: the span has `?` in their place.
+   */
   run<Row>(text: string, values: readonly unknown[]): Promise<Row[]>;
 }
 
@@ -170,10 +175,11 @@ async function runTraced<Row>(
 
 /** SQLSTATE where the server answered; otherwise Bun's code, such as ERR_POSTGRES_CONNECTION_CLOSED. */
 function failureAttributes(error: unknown): Attributes {
-  const { errno, code } = error as { errno?: unknown; code?: unknown };
-  if (typeof errno === "string" && /^[0-9A-Z]{5}$/.test(errno)) {
-    return { [ATTR_DB_RESPONSE_STATUS_CODE]: errno, [ATTR_ERROR_TYPE]: errno };
+  const sqlState = sqlStateOf(error);
+  if (sqlState !== undefined) {
+    return { [ATTR_DB_RESPONSE_STATUS_CODE]: sqlState, [ATTR_ERROR_TYPE]: sqlState };
   }
+  const { code } = error as { code?: unknown };
   return { [ATTR_ERROR_TYPE]: typeof code === "string" ? code : errorTypeOf(error) };
 }
 
@@ -203,16 +209,17 @@ class Statements {
   ofText(text: string): Statement {
     let statement = this.#texts.get(text);
     if (!statement) {
-      statement = this.#create(text);
+      // Who made the text may have put values into it; a template's text stands in the source.
+      statement = this.#create(text, withoutLiterals(text));
       if (this.#texts.size < TEXTS_MAX) this.#texts.set(text, statement);
     }
     return statement;
   }
 
-  #create(text: string): Statement {
-    const summary = summarizeQuery(text);
+  #create(text: string, shown = text): Statement {
+    const summary = summarizeQuery(shown);
     const metricAttributes = fixed({ ...this.#target, [ATTR_DB_QUERY_SUMMARY]: summary });
-    const spanAttributes = { ...metricAttributes, [ATTR_DB_QUERY_TEXT]: text };
+    const spanAttributes = { ...metricAttributes, [ATTR_DB_QUERY_TEXT]: shown };
     return { text, summary, spanAttributes, metricAttributes };
   }
 }

@@ -1,4 +1,5 @@
 /** A statement's summary: what it does to which tables, low in cardinality. */
+import { withoutLiterals } from "./text.ts";
 
 const SUMMARY_CHARS_MAX = 255;
 
@@ -36,12 +37,14 @@ function joinWithin(charsMax: number, words: string[]): string {
 }
 
 const OPERATION_OR_TABLE =
-  /\b(SELECT|INSERT|UPDATE|DELETE|BEGIN|COMMIT|ROLLBACK)\b|(?<=\b(?:FROM|INTO|JOIN|USING|UPDATE)\s+)([a-z_][\w.]*)/gi;
+  /\b(SELECT|INSERT|UPDATE|DELETE|BEGIN|COMMIT|ROLLBACK)\b|(?<=\b(?:FROM|INTO|JOIN|USING|UPDATE) )([a-z_][\w.]*)/gi;
 
 /** Without literals and comments, and without the words that only look like an operation. */
 function withoutNoise(text: string): string {
-  return text
-    .replace(/'(?:[^']|'')*'/g, "''")
-    .replace(/--[^\n]*/g, "")
-    .replace(/\bFOR\s+(NO\s+KEY\s+)?UPDATE\b|\bDO\s+UPDATE\b/gi, "");
+  return (
+    withoutLiterals(text)
+      // One space each, so that what looks behind looks a bounded way.
+      .replace(/\s+/g, " ")
+      .replace(/\bFOR (NO KEY )?UPDATE\b|\bDO UPDATE\b/gi, "")
+  );
 }

@@ -248,7 +248,8 @@ const DATABASE: SpanType = {
     "db.query.text": {
       type: "string",
       level: "required",
-      about: "as PostgreSQL gets it: `$1` placeholders, never values",
+      about:
+        "as PostgreSQL gets it: `$1` placeholders, never values; of a text made at run time (`run`) each literal is `?`",
     },
     "db.response.status_code": {
       type: "string",
