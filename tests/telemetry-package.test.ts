@@ -19,13 +19,12 @@ import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
 import layerJson from "../lib/telemetry/package.json" with { type: "json" };
 import packageJson from "../package.json" with { type: "json" };
+import { HAS_LEARNING } from "./support/learning.ts";
 import { childrenOf, only, spansIn, topmost, type TestSpan } from "./support/traces.ts";
 import { until } from "./support/until.ts";
 
 const LAYER = join(import.meta.dir, "../lib/telemetry");
 const EXAMPLES = join(LAYER, "examples");
-/** CI deletes this folder and runs the tests again. */
-const HAS_CODE_LOCATIONS = existsSync(join(LAYER, "learning"));
 
 setDefaultTimeout(180_000);
 
@@ -58,11 +57,16 @@ async function command(cwd: string, ...args: string[]): Promise<void> {
 
 /** A project of its own with the packed layer and an example as its `main.ts`. @returns its folder */
 async function projectWith(example: string, packages: string[] = []): Promise<string> {
-  const project = join(folder, basename(example, ".ts"));
+  const project = await newProject(basename(example, ".ts"), packages);
+  await cp(join(EXAMPLES, example), join(project, "main.ts"));
+  return project;
+}
+
+async function newProject(name: string, packages: string[] = []): Promise<string> {
+  const project = join(folder, name);
   await mkdir(project);
   await Bun.write(join(project, "package.json"), JSON.stringify({ name: "mine", private: true }));
   await command(project, "add", "--exact", tarball, ...packages.map(withVersion));
-  await cp(join(EXAMPLES, example), join(project, "main.ts"));
   return project;
 }
 
@@ -133,7 +137,7 @@ async function codeOf(project: string, span: TestSpan): Promise<string> {
 
 /** Each span's name → the source line that it must point to. */
 async function expectCode(project: string, spans: TestSpan[], lines: Record<string, string>) {
-  if (!HAS_CODE_LOCATIONS) return;
+  if (!HAS_LEARNING) return;
   for (const [name, line] of Object.entries(lines)) {
     const span = spans.find((other) => other.name === name && other.attributes["code.file.path"]);
     expect(span?.attributes["code.file.path"], name).toBe("main.ts");
@@ -152,6 +156,25 @@ test("installed, a script: its steps are one trace; no framework is installed, n
     expect(existsSync(join(project, "node_modules", framework)), framework).toBe(false);
   }
   await checkScript(project);
+});
+
+test("the README's example runs as it stands there, and is one trace", async () => {
+  const readme = await Bun.file(join(LAYER, "README.md")).text();
+  const [, example = ""] = /^```ts\n(.*?)^```$/ms.exec(readme) ?? [];
+  const project = await newProject("readme");
+  await Bun.write(join(project, "main.ts"), example);
+  const store = await traceStore();
+  const program = start(project, store, { PORT: "0" });
+  expect(await (await fetch(`${await program.url()}/hello/you`)).text()).toBe("Hello YOU!\n");
+  const spans = await traceIn(store, (all) => all.length === 4);
+  expect(topmost(spans).map(({ name }) => name)).toEqual(["GET /hello/:name"]);
+  expect(spans.map(({ name }) => name).sort()).toEqual([
+    "GET",
+    "GET /hello/:name",
+    "GET /mark",
+    "look up",
+  ]);
+  expect(await program.stop()).toBe(0);
 });
 
 test("installed, Bun.serve: a request, a step and a call out are one trace; a thrown error is on its span", async () => {
@@ -202,10 +225,8 @@ describe("copied under another name", () => {
 async function copiedProject(example: string, place: string): Promise<string> {
   const project = join(folder, `copied-${basename(example, ".ts")}`);
   await cp(LAYER, join(project, place), { recursive: true });
-  await Bun.write(
-    join(project, "package.json"),
-    JSON.stringify({ name: "mine", private: true, workspaces: [place] }),
-  );
+  await Bun.write(join(project, "package.json"), JSON.stringify({ name: "mine", private: true }));
+  await command(project, "pm", "pkg", "set", `workspaces[]=${place}`);
   await command(project, "install");
   const source = await Bun.file(join(EXAMPLES, example)).text();
   const entries: Record<string, { default: string } | string> = layerJson.exports;
