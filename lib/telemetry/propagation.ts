@@ -85,19 +85,16 @@ const headerSetter: TextMapSetter<TraceHeaders> = {
 /**
  * A caller's own headers with those of the hop: where both have one, ours goes out alone. With our
  * `traceparent` the caller's `tracestate` stays behind as well: it belongs to the caller's.
- * @param own names in any letters, as HTTP has it
+ * @param own in any form that fetch takes, names in any letters; left as they are
  */
 export function withTraceHeaders(
-  own: Readonly<Record<string, string>> | undefined,
+  own: ConstructorParameters<typeof Headers>[0],
   traceHeaders: TraceHeaders,
-): Record<string, string> {
-  const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(own ?? {})) {
-    const lower = name.toLowerCase();
-    const replaced = lower in traceHeaders || (lower === TRACESTATE && TRACEPARENT in traceHeaders);
-    if (!replaced) headers[name] = value;
-  }
-  return Object.assign(headers, traceHeaders);
+): Headers {
+  const headers = new Headers(own);
+  if (TRACEPARENT in traceHeaders) headers.delete(TRACESTATE);
+  for (const name in traceHeaders) headers.set(name, traceHeaders[name] ?? "");
+  return headers;
 }
 
 const httpGetter: TextMapGetter<Headers> = {

@@ -6,7 +6,7 @@
  * what cannot be exported is dropped and counted.
  * @see https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
  */
-import { context, diag, metrics, propagation, trace, type DiagLogger } from "@opentelemetry/api";
+import { diag, type DiagLogger } from "@opentelemetry/api";
 import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-proto";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
@@ -21,6 +21,7 @@ import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trac
 import { ATTR_SERVICE_NAME } from "../attributes.ts";
 import { agentOptions } from "./collector-agent.ts";
 import { isSdkDisabled } from "./disabled.ts";
+import { endable } from "./endable.ts";
 import { readEnvironment, type Env } from "./environment.ts";
 import { bindInstruments } from "../metrics/instruments.ts";
 import { configureLogger, isLogLevel, logger } from "../logs/logger.ts";
@@ -28,6 +29,7 @@ import { preciseStart } from "./precise-start.ts";
 import { createPrometheusReader } from "../metrics/prometheus.ts";
 import { speed } from "../optional.ts";
 import { createPropagator } from "../propagation.ts";
+import { register } from "./register.ts";
 import { createResource } from "./resource.ts";
 import { registerRuntimeMetrics } from "../metrics/runtime.ts";
 
@@ -37,49 +39,73 @@ const SPAN_QUEUE_MAX = 8_192;
 const ATTRIBUTE_CHARACTERS_MAX = 4_096;
 /** The longest time that a timer can wait; it turns a longer one into none. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
+/** What a script waits at its end for a collector that does not answer. */
+const SHUTDOWN_MS = 3_000;
 
 export interface Telemetry {
   /** The text of `GET /metrics`. */
   scrape(): Promise<string>;
-  /** Sends what is left and stops, after `timeoutMs` at the latest. Never throws. */
-  shutdown(timeoutMs: number): Promise<void>;
+  /**
+   * Sends what is left and stops, after `timeoutMs` at the latest: what has not been sent by then is
+   * given up, and nothing of it keeps the process alive. Never throws; a second call is the first.
+   * @param timeoutMs default 3,000
+   */
+  shutdown(timeoutMs?: number): Promise<void>;
 }
 
+let started: Telemetry | undefined;
+
 /**
- * Sets telemetry up for this process. Call it once, first thing.
+ * Sets telemetry up for this process. Call it once, first thing: a second call changes nothing, says
+ * so in the log, and gives what the first one gave.
  * @param service its name (OTEL_SERVICE_NAME goes over it), its version, and the system it is part of
  */
 export function startTelemetry(
   service: { name: string; version: string; namespace?: string },
   env: Env = process.env,
 ): Telemetry {
+  if (started) logger.warn("telemetry was set up before in this process; that goes on unchanged");
+  started ??= start(service, env);
+  return started;
+}
+
+function start(
+  service: { name: string; version: string; namespace?: string },
+  env: Env,
+): Telemetry {
   const level = env["LOG_LEVEL"] ?? "info";
   const logs = { serviceName: service.name, level: isLogLevel(level) ? level : "info" } as const;
   configureLogger(logs);
   const settings = readEnvironment(env);
-  diag.setLogger(onceEach(settings.names), settings.diagLevel);
+  const sdkMessages = onceEach(settings.names);
+  diag.setLogger(sdkMessages, settings.diagLevel);
   const resource = createResource(service, env);
   const serviceName = String(resource.attributes[ATTR_SERVICE_NAME]);
   configureLogger({ ...logs, serviceName });
 
-  // Context is passed on even where the SDK is disabled: the specification takes propagators out.
-  const contexts = new (speed?.LinkedContextManager ?? AsyncLocalStorageContextManager)();
-  context.setGlobalContextManager(contexts.enable());
+  const contexts = new (speed?.LinkedContextManager ?? AsyncLocalStorageContextManager)().enable();
   const { propagator, unknown, isContradictory } = createPropagator(env["OTEL_PROPAGATORS"]);
-  propagation.setGlobalPropagator(propagator);
   for (const problem of settings.problems) logger.warn(problem);
   for (const other of unknown) logger.warn(`OTEL_PROPAGATORS: "${other}" is not known here`);
   if (isContradictory) logger.warn(`OTEL_PROPAGATORS: "none" beside others contradicts them`);
 
   if (isSdkDisabled(env)) {
+    // Context is passed on even then: the specification takes propagators out.
+    register(contexts, propagator);
+    diag.setLogger(sdkMessages, settings.diagLevel);
     return { scrape: async () => "", shutdown: async () => undefined };
   }
 
+  // Aborts at the end of `shutdown`: what is still waiting for a collector stops waiting.
+  const ending = new AbortController();
   registerRuntimeMetrics();
   const intervalMs = positiveInt(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000);
   const push = settings.exportsOtlp.METRICS
     ? new PeriodicExportingMetricReader({
-        exporter: new OTLPMetricExporter(agentOptions(env, "METRICS")),
+        exporter: endable(
+          new OTLPMetricExporter(agentOptions(env, "METRICS", ending.signal)),
+          ending.signal,
+        ),
         exportIntervalMillis: intervalMs,
         // The SDK refuses to start with a timeout that is longer than the interval.
         exportTimeoutMillis: Math.min(
@@ -91,7 +117,6 @@ export function startTelemetry(
   const prometheus = createPrometheusReader(push);
   const readers = new Set<MetricReader>([prometheus.reader, ...(push ? [push] : [])]);
   const meterProvider = new MeterProvider({ resource, readers: [...readers] });
-  metrics.setGlobalMeterProvider(meterProvider);
   bindInstruments(meterProvider);
 
   // Read here and not by the SDK, which takes any number: a batch of 0 spans would never get done.
@@ -120,17 +145,21 @@ export function startTelemetry(
       ),
     },
     spanProcessors: settings.exportsOtlp.TRACES
-      ? [preciseStart, new BatchSpanProcessor(createSpanExporter(env), batches)]
+      ? [preciseStart, new BatchSpanProcessor(createSpanExporter(env, ending.signal), batches)]
       : [],
   });
-  trace.setGlobalTracerProvider(tracerProvider);
+  register(contexts, propagator, { tracers: tracerProvider, meters: meterProvider });
+  diag.setLogger(sdkMessages, settings.diagLevel);
 
   const loggerProvider = new LoggerProvider({
     resource,
     processors: settings.exportsOtlp.LOGS
       ? [
           new BatchLogRecordProcessor({
-            exporter: new OTLPLogExporter(agentOptions(env, "LOGS")),
+            exporter: endable(
+              new OTLPLogExporter(agentOptions(env, "LOGS", ending.signal)),
+              ending.signal,
+            ),
             selfObsMeterProvider: meterProvider,
           }),
         ]
@@ -140,22 +169,26 @@ export function startTelemetry(
     configureLogger({ ...logs, serviceName, otlp: loggerProvider.getLogger("orderflow") });
   }
 
+  const stop = async (timeoutMs: number) => {
+    const limit = Promise.withResolvers<void>();
+    const timer = setTimeout(limit.resolve, timeoutMs);
+    const all = [tracerProvider, meterProvider, loggerProvider].map((provider) =>
+      provider.shutdown().catch((error: unknown) => diag.warn("telemetry was not flushed", error)),
+    );
+    await Promise.race([Promise.all(all), limit.promise]);
+    clearTimeout(timer);
+    ending.abort();
+  };
+  let stopped: Promise<void> | undefined;
   return {
     scrape: prometheus.scrape,
-    async shutdown(timeoutMs) {
-      const all = [tracerProvider, meterProvider, loggerProvider].map((provider) =>
-        provider
-          .shutdown()
-          .catch((error: unknown) => diag.warn("telemetry was not flushed", error)),
-      );
-      await Promise.race([Promise.all(all), Bun.sleep(timeoutMs)]);
-    },
+    shutdown: (timeoutMs = SHUTDOWN_MS) => (stopped ??= stop(timeoutMs)),
   };
 }
 
 /** Address, headers, timeout and compression come from OTEL_EXPORTER_OTLP_*; retries are the exporter's own. */
-function createSpanExporter(env: Env): OTLPTraceExporter {
-  const exporter = new OTLPTraceExporter(agentOptions(env, "TRACES"));
+function createSpanExporter(env: Env, ending: AbortSignal): OTLPTraceExporter {
+  const exporter = endable(new OTLPTraceExporter(agentOptions(env, "TRACES", ending)), ending);
   speed?.useOurEncoder(exporter);
   return exporter;
 }
