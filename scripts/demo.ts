@@ -125,6 +125,7 @@ async function runDemo(options: Options, interrupted: AbortSignal): Promise<numb
         traceId: found.traceId,
         postgresUrl: stack.postgres.url,
         kafkaBrokers: stack.kafka.brokers,
+        otlpUrl: stack.store.otlpUrl,
         logsFolder: logs && relative(process.cwd(), LOGS_FOLDER),
       }),
     );

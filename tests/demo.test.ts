@@ -176,6 +176,25 @@ describe("the end", () => {
     await expectNothingLeft(demo);
   });
 
+  test("while it stays it says where one's own service can send its traces to", async () => {
+    const demo = startDemo([]);
+    await until(() => demo.stdout().includes("Ctrl-C stops everything"));
+    const [, endpoint] =
+      /^ +OTEL_EXPORTER_OTLP_ENDPOINT=(http:\/\/localhost:\d+)$/m.exec(demo.stdout()) ?? [];
+    const traceId = crypto.randomUUID().replaceAll("-", "");
+    const span = { traceId, spanId: traceId.slice(16), name: "of another service" };
+    const sent = await fetch(`${endpoint}/v1/traces`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] }),
+    });
+    expect(sent.status).toBe(200);
+    const [, query] = /^ +all traces +(http\S+)$/m.exec(demo.stdout()) ?? [];
+    expect(await (await fetch(`${query}/api/traces/${traceId}`)).text()).toContain(span.name);
+    process.kill(-demo.pid, "SIGINT");
+    expect(await demo.exitStatus).toBe(0);
+  });
+
   test("kill -9 leaves no process and no temporary folder either; before it, traffic can be made", async () => {
     const demo = startDemo([]);
     await until(() => demo.stdout().includes("Ctrl-C stops everything"));

@@ -1,6 +1,8 @@
 // What the lockfile holds: two copies of an OpenTelemetry package would not know of each other's spans.
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { Glob } from "bun";
+import layerJson from "../lib/telemetry/package.json" with { type: "json" };
 import packageJson from "../package.json" with { type: "json" };
 
 const lockfile = await Bun.file(join(import.meta.dir, "../bun.lock")).text();
@@ -29,4 +31,43 @@ test("every version in package.json is exact, and the one that is locked", () =>
 test("no instrumentation package of Node's is among our own dependencies", () => {
   const names = Object.keys({ ...packageJson.dependencies, ...packageJson.devDependencies });
   expect(names.filter((name) => /auto-instrumentations|\/instrumentation-/.test(name))).toEqual([]);
+});
+
+describe("the package of lib/telemetry", () => {
+  const LAYER = join(import.meta.dir, "../lib/telemetry");
+
+  test("asks for the versions that are locked here", () => {
+    for (const [name, version] of Object.entries(layerJson.dependencies)) {
+      expect(copies).toContainEqual({ name, version });
+    }
+  });
+
+  test("needs just the packages that its files import, and none of ours", async () => {
+    const imported = new Set<string>();
+    for await (const file of new Glob("**/*.ts").scan(LAYER)) {
+      if (/\.test\.ts$|^testing\/|^examples\//.test(file)) continue;
+      const text = await Bun.file(join(LAYER, file)).text();
+      for (const [, from = ""] of text.matchAll(/(?:from|import\(|require\() ?"([^"]+)"/g)) {
+        if (from.startsWith(".")) {
+          expect(join(LAYER, file, "..", from), file).toStartWith(`${LAYER}/`);
+        } else if (from !== "bun" && !from.startsWith("node:")) {
+          imported.add(/^(@[^/]+\/)?[^/]+/.exec(from)?.[0] ?? from);
+        }
+      }
+    }
+    const { dependencies, peerDependencies, peerDependenciesMeta } = layerJson;
+    expect([...imported].sort()).toEqual(
+      Object.keys({ ...dependencies, ...peerDependencies }).sort(),
+    );
+    expect(Object.keys(peerDependenciesMeta)).toEqual(Object.keys(peerDependencies));
+  });
+
+  test("has a file for each entry", async () => {
+    for (const [entry, target] of Object.entries(layerJson.exports)) {
+      const files = typeof target === "string" ? [target] : Object.values(target);
+      for (const file of files) {
+        expect(await Bun.file(join(LAYER, file)).exists(), entry).toBe(true);
+      }
+    }
+  });
 });

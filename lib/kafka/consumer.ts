@@ -6,10 +6,10 @@ import {
   type KafkaMessage,
   type Message,
 } from "kafkajs";
+import { context } from "@opentelemetry/api";
 import { callerLocation } from "#lib/telemetry/optional.ts";
-import type { ConsumedRecord } from "#lib/telemetry/kafka/consumer.ts";
 import { counter } from "#lib/telemetry/metrics/instruments.ts";
-import { traceDeadLetter } from "#lib/telemetry/kafka/producer.ts";
+import { traceSend } from "#lib/telemetry/kafka/index.ts";
 import { logger } from "#lib/telemetry/logs/logger.ts";
 import { backoffMs, type Backoff } from "./backoff.ts";
 import { deadLetterHeaders, describeError } from "./dead-letter-headers.ts";
@@ -18,7 +18,7 @@ import { startGroupSession, type GroupSession } from "./group-session.ts";
 import { startLagWatch, type LagWatch } from "./lag-watch.ts";
 import { OffsetTracker } from "./offset-tracker.ts";
 import { Outage } from "./outage.ts";
-import { ownRecord, recordBytes } from "./owned-record.ts";
+import { ownRecord, recordBytes, type ConsumedRecord } from "./owned-record.ts";
 import { createPublisher, type Publisher } from "./publisher.ts";
 import {
   handleRecord,
@@ -436,11 +436,13 @@ class RecordConsumer implements Consumer {
     failure: { error: unknown; attempts: number },
   ): Promise<void> {
     const { deadLetterTopic } = this.#options;
-    await traceDeadLetter(deadLetterTopic, record, async () => {
+    // The letter keeps its record's creation context; what is done here belongs to the handling.
+    const send = async () => {
       await this.#connectDeadLetters();
       const { key, value } = record;
       await this.#writeDeadLetter({ key, value, headers: deadLetterHeaders(record, failure) });
-    });
+    };
+    await traceSend(deadLetterTopic, [record], send, { parent: context.active() });
     deadLetters.add(1);
     logger.error("a record could not be handled; it is now a dead letter", {
       error: describeError(failure.error),

@@ -1,6 +1,16 @@
 // Owned record: a fetched record on its own, which keeps nothing else of the response in memory.
-import type { KafkaMessage, Message } from "kafkajs";
-import type { ConsumedRecord } from "#lib/telemetry/kafka/consumer.ts";
+import type { IHeaders, KafkaMessage, Message } from "kafkajs";
+
+/** A record as kafkajs delivers it, with where it was. */
+export interface ConsumedRecord {
+  topic: string;
+  partition: number;
+  offset: string;
+  key: Buffer | null;
+  value: Buffer | null;
+  headers: IHeaders;
+  timestamp: string;
+}
 
 /**
  * Copies a record out of what was fetched: kafkajs hands out views into the whole response, so that

@@ -1,6 +1,6 @@
 // Tests of one record's life: tries, dead letters, giving back.
 import { expect, spyOn, test } from "bun:test";
-import type { ConsumedRecord } from "#lib/telemetry/kafka/consumer.ts";
+import type { ConsumedRecord } from "./owned-record.ts";
 import { AbandonedError, UnprocessableRecordError } from "./errors.ts";
 import { Outage } from "./outage.ts";
 import {

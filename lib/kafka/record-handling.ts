@@ -1,7 +1,8 @@
 // Record handling: one record's life from its turn to work until it is finished or given back.
 import { trace, type Attributes } from "@opentelemetry/api";
 import { ATTR_ERROR_TYPE } from "#lib/telemetry/attributes.ts";
-import { traceProcess, type ConsumedRecord } from "#lib/telemetry/kafka/consumer.ts";
+import { traceProcess } from "#lib/telemetry/kafka/index.ts";
+import type { ConsumedRecord } from "./owned-record.ts";
 import { errorTypeOf } from "#lib/telemetry/span.ts";
 import { backoffMs, type Backoff } from "./backoff.ts";
 import { describeError } from "./dead-letter-headers.ts";

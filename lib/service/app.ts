@@ -3,11 +3,9 @@
  * error mapper and a bound on the requests it takes at a time.
  */
 import { Elysia } from "elysia";
-import { httpInstrumentation } from "#lib/service/http-instrumentation.ts";
-import { isProbe, noteServerError } from "#lib/telemetry/http/server.ts";
+import { noteServerError } from "#lib/telemetry/http/server.ts";
 import { errorText } from "#lib/telemetry/span.ts";
 import { logger } from "#lib/telemetry/logs/logger.ts";
-import { rememberRouteLocations } from "#lib/telemetry/optional.ts";
 import { withDeadlineOf } from "./deadline.ts";
 import {
   AppError,
@@ -16,6 +14,7 @@ import {
   NotFoundError,
   UnavailableError,
 } from "./errors.ts";
+import { httpInstrumentation, isProbe } from "./http-instrumentation.ts";
 import { readJsonBody } from "./json-body.ts";
 import { withTimeout } from "./timeout.ts";
 import { UnfinishedBodies } from "./unfinished-bodies.ts";
@@ -75,7 +74,6 @@ export function createBaseApp(options: BaseAppOptions) {
     // `/healthz/` would be answered like a probe, and traced like what it is not.
     strictPath: true,
   });
-  rememberRouteLocations(app);
 
   return (
     app

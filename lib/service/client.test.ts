@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { described, recordSpans } from "#lib/telemetry/testing/record-spans.ts";
 import { CALLS_MAX, createServiceClient, errorInBody, pathSegment, probeHealth } from "./client.ts";
 import { TIMEOUT_HEADER } from "./deadline.ts";
 import { createDependency } from "./dependency.ts";
@@ -26,6 +27,58 @@ describe("a call to another service", () => {
     const answer = await createServiceClient("stock", url).call("POST", "/x", { body: { a: 1 } });
     expect(answer.status).toBe(409);
     expect(JSON.parse(answer.body)).toEqual({ type: "application/json", body: { a: 1 } });
+  });
+
+  test.each([
+    ['{"error":"too little stock"}', "too little stock"],
+    ["<html>", "answered 409"],
+  ])("that fails with %s says on its span: %s", async (body, message) => {
+    const recording = recordSpans();
+    cleanUps.push(() => recording.stop());
+    const url = serve(() => new Response(body, { status: 409 }));
+    const answer = await createServiceClient("stock", url).call("POST", "/", { resendCount: 2 });
+    expect(answer).toMatchObject({ status: 409, body });
+    expect(described(recording.span("POST"))).toMatchObject({
+      status: "ERROR",
+      message,
+      attributes: {
+        "error.type": "409",
+        "http.response.status_code": 409,
+        "http.request.resend_count": 2,
+      },
+    });
+  });
+
+  test("is made once: a redirect is the caller's business", async () => {
+    const recording = recordSpans();
+    cleanUps.push(() => recording.stop());
+    const url = serve(() => Response.redirect("http://127.0.0.1:1/", 307));
+    expect((await createServiceClient("stock", url).call("GET", "/")).status).toBe(307);
+    expect(recording.spans()).toHaveLength(1);
+  });
+
+  test.each([
+    ["no answer", () => new Promise<Response>(() => {})],
+    [
+      "a body that does not end",
+      () =>
+        new Response(
+          new ReadableStream({
+            start: (body) => body.enqueue("begun"),
+            pull: () => new Promise(() => {}),
+          }),
+        ),
+    ],
+  ])("that takes too long for %s is a TimeoutError on its span", async (_, answer) => {
+    const recording = recordSpans();
+    cleanUps.push(() => recording.stop());
+    const url = serve(answer as () => Response);
+    const call = createServiceClient("stock", url).call("GET", "/", { timeoutMs: 200 });
+    await expect(call).rejects.toBeInstanceOf(GatewayTimeoutError);
+    expect(described(recording.span("GET"))).toMatchObject({
+      status: "ERROR",
+      attributes: { "error.type": "TimeoutError" },
+    });
   });
 
   test("to nobody is a BadGatewayError that names the service and keeps the cause", async () => {
@@ -147,8 +200,8 @@ test("a text becomes one segment of a path and can be read back, dots cannot cli
 });
 
 test("an error's text is found in the house's form only", () => {
-  expect(errorInBody(404, '{"error":"no such item"}')).toBe("no such item");
+  expect(errorInBody('{"error":"no such item"}')).toBe("no such item");
   for (const body of ["", "<html>", "null", "[]", '{"error":5}', '"error"']) {
-    expect(errorInBody(500, body), body).toBeUndefined();
+    expect(errorInBody(body), body).toBeUndefined();
   }
 });

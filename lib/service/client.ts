@@ -1,12 +1,9 @@
 /** Calls from one service to another: JSON, a time limit, and errors that know their consequence. */
-import type { Attributes } from "@opentelemetry/api";
+import type { Attributes, Span } from "@opentelemetry/api";
 import { Slots } from "#lib/waiting/slots.ts";
 import { callerLocation } from "#lib/telemetry/optional.ts";
-import {
-  tracedFetch,
-  type TracedRequest,
-  type TracedResponse,
-} from "#lib/telemetry/http/client.ts";
+import { traceRequestOut } from "#lib/telemetry/http/client.ts";
+import { failSpan } from "#lib/telemetry/span.ts";
 import { remainingMs, TIMEOUT_HEADER } from "./deadline.ts";
 import { BadGatewayError, GatewayTimeoutError, UnavailableError } from "./errors.ts";
 
@@ -26,6 +23,8 @@ export const CALLS_MAX = 120;
  */
 const IDLE_TIMEOUT_S = 12;
 
+export type CallMethod = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
+
 export interface CallOptions {
   body?: unknown;
   headers?: Record<string, string>;
@@ -34,6 +33,13 @@ export interface CallOptions {
   timeoutMs?: number;
   /** The caller's line, where the call is made on behalf of it after an `await`. */
   location?: Attributes | undefined;
+}
+
+/** An answer that was read to its end. */
+export interface ServiceAnswer {
+  status: number;
+  headers: Headers;
+  body: string;
 }
 
 export interface ServiceClient {
@@ -46,11 +52,7 @@ export interface ServiceClient {
    * @throws GatewayTimeoutError where it does not answer in time
    * @throws UnavailableError where other calls to it left no room for this one in time
    */
-  call(
-    method: TracedRequest["method"],
-    path: string,
-    options?: CallOptions,
-  ): Promise<TracedResponse>;
+  call(method: CallMethod, path: string, options?: CallOptions): Promise<ServiceAnswer>;
 }
 
 /**
@@ -72,22 +74,24 @@ export function createServiceClient(name: string, baseUrl: string): ServiceClien
       // Read before the first await, while the caller's line is on the stack.
       const location = options.location ?? callerLocation();
       const timeoutMs = await enter(slots, name, options.timeoutMs ?? CALL_TIMEOUT_MS);
-      const headers = { ...options.headers, [TIMEOUT_HEADER]: String(timeoutMs) };
-      const request: TracedRequest = {
+      const headers: Record<string, string> = {
+        ...options.headers,
+        [TIMEOUT_HEADER]: String(timeoutMs),
+      };
+      const init: BunFetchRequestInit = {
         method,
-        timeoutMs,
-        errorOf: errorInBody,
-        location,
         headers,
+        redirect: "manual",
+        signal: AbortSignal.timeout(timeoutMs),
         session,
       };
-      if (options.resendCount) request.resendCount = options.resendCount;
       if (options.body !== undefined) {
-        request.body = JSON.stringify(options.body);
-        request.headers = { ...headers, "content-type": "application/json" };
+        init.body = JSON.stringify(options.body);
+        headers["content-type"] = "application/json";
       }
+      const { resendCount } = options;
       try {
-        return await tracedFetch(baseUrl + path, request);
+        return await traceRequestOut(baseUrl + path, init, readAnswer, { resendCount, location });
       } catch (error) {
         const cause = { cause: error };
         if (error instanceof Error && error.name === "TimeoutError") {
@@ -102,6 +106,15 @@ export function createServiceClient(name: string, baseUrl: string): ServiceClien
       }
     },
   };
+}
+
+/** Reads an answer to its end, and tells the span what a failed one says. */
+async function readAnswer(response: Response, span: Span): Promise<ServiceAnswer> {
+  const { status, headers } = response;
+  const body = await response.text();
+  const reason = status >= 400 ? errorInBody(body) : undefined;
+  if (reason) failSpan(span, String(status), reason);
+  return { status, headers, body };
 }
 
 /** Takes a slot for a call. @returns what is left of its time, in milliseconds */
@@ -150,7 +163,7 @@ export function probe(url: string, timeoutMs: number): Promise<Response> {
 }
 
 /** The `error` text of an answer in the house's form. */
-export function errorInBody(_status: number, body: string): string | undefined {
+export function errorInBody(body: string): string | undefined {
   try {
     const parsed = JSON.parse(body) as { error?: unknown };
     return typeof parsed.error === "string" ? parsed.error : undefined;

@@ -3,8 +3,14 @@
  * service is known to be up or down.
  */
 import { callerLocation } from "#lib/telemetry/optional.ts";
-import type { TracedRequest, TracedResponse } from "#lib/telemetry/http/client.ts";
-import { createServiceClient, errorInBody, probe, type CallOptions } from "./client.ts";
+import {
+  createServiceClient,
+  errorInBody,
+  probe,
+  type CallMethod,
+  type CallOptions,
+  type ServiceAnswer,
+} from "./client.ts";
 import { AppError } from "./errors.ts";
 
 const PROBE_TIMEOUT_MS = 2_000;
@@ -49,10 +55,10 @@ export interface Dependency {
    */
   call(
     context: Retrying,
-    method: TracedRequest["method"],
+    method: CallMethod,
     path: string,
     options?: CallOptions,
-  ): Promise<TracedResponse>;
+  ): Promise<ServiceAnswer>;
   /** Whether the service cannot be reached or says itself that it is not ready. */
   isDown(): Promise<boolean>;
 }
@@ -102,8 +108,8 @@ export async function isDependencyDown(error: unknown): Promise<boolean> {
 }
 
 /** What an answer says, for an error's text. */
-export function describeAnswer(name: string, answer: TracedResponse): string {
-  const text = errorInBody(answer.status, answer.body);
+export function describeAnswer(name: string, answer: ServiceAnswer): string {
+  const text = errorInBody(answer.body);
   return `the ${name} service answers ${answer.status}${text ? `: ${text}` : ""}`;
 }
 

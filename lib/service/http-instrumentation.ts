@@ -3,7 +3,11 @@
  * default, ours), elysia (the framework's plugin, on the same provider) or off.
  */
 import { Elysia } from "elysia";
-import { httpServerTelemetry, isProbe } from "#lib/telemetry/http/server.ts";
+import { elysiaTelemetry } from "#lib/telemetry/http/elysia.ts";
+import { targetOf } from "#lib/telemetry/http/request.ts";
+
+/** What every service answers to probes and scrapes: no spans, not counted. */
+const PROBE_PATHS = ["/healthz", "/readyz", "/metrics"];
 
 // The plugin brings the whole Node SDK along, so it is loaded only where it is asked for.
 const plugin =
@@ -12,12 +16,16 @@ const plugin =
     : undefined;
 
 /** The Elysia plugin to use for this process. */
-export function httpInstrumentation(): Elysia {
+export function httpInstrumentation(): (app: Elysia) => Elysia {
   if (plugin) {
-    return plugin.opentelemetry({
-      checkIfShouldTrace: (request) => !isProbe(request),
-    }) as unknown as Elysia;
+    const theirs = plugin.opentelemetry({ checkIfShouldTrace: (request) => !isProbe(request) });
+    return (app) => app.use(theirs) as unknown as Elysia;
   }
-  if (process.env["HTTP_INSTRUMENTATION"] === "off") return new Elysia();
-  return httpServerTelemetry() as unknown as Elysia;
+  if (process.env["HTTP_INSTRUMENTATION"] === "off") return (app) => app;
+  return elysiaTelemetry({ untraced: PROBE_PATHS });
+}
+
+/** Whether a request is a probe or a scrape. */
+export function isProbe(request: Request): boolean {
+  return PROBE_PATHS.includes(targetOf(request).path);
 }

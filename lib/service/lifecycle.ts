@@ -6,6 +6,7 @@ import { context, ROOT_CONTEXT } from "@opentelemetry/api";
 import { suppressTracing } from "@opentelemetry/core";
 import type { AnyElysia } from "elysia";
 import { logger } from "#lib/telemetry/logs/logger.ts";
+import { preferCallersIn } from "#lib/telemetry/optional.ts";
 import { startTelemetry } from "#lib/telemetry/setup/start-telemetry.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { checkReadiness, createBaseApp, type BaseAppOptions, type ReadinessChecks } from "./app.ts";
@@ -45,6 +46,8 @@ export function startService<Config>(
   load: (env: Env) => Config,
 ) {
   const { own, service, faults } = readConfig(defaultPort, load);
+  // A span's line is the service's that wanted it, not that of what all services share.
+  preferCallersIn(["services/"]);
   const telemetry = startTelemetry(
     { name, version: packageJson.version, namespace: "orderflow" },
     process.env,

@@ -45,15 +45,17 @@ export function callerLocation(): Attributes | undefined {
   return learning?.callerLocation();
 }
 
-/** The line that registered a route, if it is known. */
-export function routeLocation(method: string, route: string): Attributes | undefined {
-  return learning?.routeLocation(method, route);
+/** Says where the lines are that tell a reader most. @param prefixes of paths below the project's root */
+export function preferCallersIn(prefixes: readonly string[]): void {
+  learning?.preferCallersIn(prefixes);
 }
 
-/** Remembers, from now on, the line of each route that is registered on an Elysia app. */
-export function rememberRouteLocations(app: object): void {
-  learning?.rememberRouteLocations(app as Parameters<typeof Learning.rememberRouteLocations>[0]);
-}
+/** Remembers, from now on, the line of each route that is registered by a method of a framework's class. */
+export const rememberRoutes: typeof Learning.rememberRoutes = (...args) =>
+  learning?.rememberRoutes(...args);
+
+/** The line that registered a route; undefined where code locations are off. */
+export const lineOfRoute = learning?.codeLocationEnabled() ? learning.lineOfRoute : undefined;
 
 /** Shows on a span which header it sent, where code locations are on. @param headers as they were sent */
 export function showInjected(from: Context, headers: Readonly<Record<string, string>>): void {

@@ -20,6 +20,8 @@ export function whereToLook(places: {
   readonly traceId: string | undefined;
   readonly postgresUrl: string;
   readonly kafkaBrokers: string;
+  /** Where the trace store takes spans. */
+  readonly otlpUrl: string;
   readonly logsFolder: string | undefined;
 }): string {
   const query = forPeople(places.queryUrl);
@@ -42,6 +44,9 @@ export function whereToLook(places: {
     "Order something that is not there, and see how it is cancelled:",
     `  curl -i ${gateway}/orders -H 'content-type: application/json' \\`,
     `    -d '{"customer_id":"me","items":[{"item_id":"NONE","quantity":1,"price":1}]}'`,
+    "",
+    "See the traces of a service of your own here as well, with this in its environment:",
+    `  OTEL_EXPORTER_OTLP_ENDPOINT=${forPeople(places.otlpUrl)}`,
     "",
     "Ctrl-C stops everything.",
   ].join("\n");

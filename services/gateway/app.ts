@@ -65,9 +65,7 @@ async function forward(
   }
   // Its answer is passed on as it is; the request's own span tells what went wrong, too.
   if (answer.status >= 500) {
-    noteServerError(
-      errorInBody(answer.status, answer.body) ?? `the ${service.name} service failed`,
-    );
+    noteServerError(errorInBody(answer.body) ?? `the ${service.name} service failed`);
   }
   const headers = new Headers();
   for (const name of PASSED_ON) {

@@ -18,7 +18,7 @@ import { ORDER_CREATED_TOPIC, ORDER_TOPIC_PARTITIONS } from "#lib/orders/order-c
 import type { Database } from "#lib/service/database.ts";
 import { withTimeout } from "#lib/service/timeout.ts";
 import { gauge } from "#lib/telemetry/metrics/instruments.ts";
-import { traceSend } from "#lib/telemetry/kafka/producer.ts";
+import { traceSend } from "#lib/telemetry/kafka/index.ts";
 import { logger } from "#lib/telemetry/logs/logger.ts";
 import { errorText, inSpan } from "#lib/telemetry/span.ts";
 import { repeatEvery } from "#lib/waiting/repeating.ts";

@@ -3,7 +3,7 @@ import { AbandonedError, UnprocessableRecordError } from "#lib/kafka/errors.ts";
 import type { HandlingContext } from "#lib/kafka/record-handling.ts";
 import type { OrderStatus } from "#lib/orders/order.ts";
 import type { Dependency } from "#lib/service/dependency.ts";
-import type { ConsumedRecord } from "#lib/telemetry/kafka/consumer.ts";
+import type { ConsumedRecord } from "#lib/kafka/owned-record.ts";
 import { createSettler } from "./settle.ts";
 
 const ORDER_ID = "01a208df-26fe-76a4-9498-9ed041436d4d";

@@ -8,7 +8,7 @@
  * released is therefore the end of what was reserved, and a repeat meets it before it goes further.
  */
 import { trace } from "@opentelemetry/api";
-import type { ConsumedRecord } from "#lib/telemetry/kafka/consumer.ts";
+import type { ConsumedRecord } from "#lib/kafka/owned-record.ts";
 import { UnprocessableRecordError } from "#lib/kafka/errors.ts";
 import type { HandlingContext, RecordHandler } from "#lib/kafka/record-handling.ts";
 import { quantitiesByItem, type OrderStatus } from "#lib/orders/order.ts";

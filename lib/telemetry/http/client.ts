@@ -1,130 +1,59 @@
-/**
- * HTTP calls out: one CLIENT span for each try, with the trace context in the request's headers.
- *
- * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/http/http-spans.md#http-client-span
- */
-import { context, SpanKind, trace, type Attributes } from "@opentelemetry/api";
-import {
-  ATTR_ERROR_TYPE,
-  ATTR_HTTP_REQUEST_METHOD,
-  ATTR_HTTP_REQUEST_RESEND_COUNT,
-  ATTR_HTTP_RESPONSE_STATUS_CODE,
-  ATTR_SERVER_ADDRESS,
-  ATTR_SERVER_PORT,
-  ATTR_URL_FULL,
-} from "../attributes.ts";
-import { callerLocation, fixedSets, showInjected } from "../optional.ts";
-import { httpClientRequestDuration } from "../metrics/instruments.ts";
-import { injectedHeaders, withTraceHeaders } from "../propagation.ts";
-import { redactPath, redactQuery, REDACTED } from "../logs/redact.ts";
-import { errorTypeOf, failSpan, tracer } from "../span.ts";
+/** HTTP calls out: `fetch`, with a CLIENT span for each request that is sent, redirects included. */
+import { callerLocation } from "../optional.ts";
+import { canFollow, locationOf, markRedirected, nextHop, type Hop } from "./redirect.ts";
+import { methodOf, traceRequestOut, type FetchInit } from "./request-out.ts";
 
-export interface TracedRequest {
-  method: "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
-  headers?: Record<string, string>;
-  body?: string;
-  /** Ends the call with a TimeoutError after so many milliseconds, the reading of the body included. */
-  timeoutMs: number;
-  /** How often this request was sent before, 0 for the first try. */
-  resendCount?: number;
-  /** The caller's line, where the call is made on behalf of it after an `await`. */
-  location?: Attributes | undefined;
-  /** The text that says what a failed response means, taken from its body. */
-  errorOf?: (status: number, body: string) => string | undefined;
-  /** Whose connections to use, and whose proxy or none. @default those of plain fetch */
-  session?: Bun.FetchSession;
-}
-
-export interface TracedResponse {
-  status: number;
-  headers: Headers;
-  body: string;
-}
+export { traceRequestOut, type FetchInit, type RequestOutOptions } from "./request-out.ts";
 
 /**
- * Sends one HTTP request and reads the whole answer.
+ * `fetch`, traced: the same arguments, answers and errors, Bun's extensions included.
  *
- * @param url absolute; a user name, password or secret query parameter in it is not recorded
- * @returns any response, whatever its status; 4xx and 5xx mark the span as failed
- * @throws what fetch throws: TypeError-like connection errors, TimeoutError after `timeoutMs`
+ * The span ends as soon as the answer's head is there, as the conventions advise where the caller may
+ * never read the body: streams stay streams, and no span waits for a reader. What befalls the body
+ * later is the reader's error. 4xx and 5xx mark the span as failed; an abort and a time limit do so
+ * before the head. Each redirect is followed under a span of its own, unless the request's body is a
+ * stream, or a Request's, which may be one: those fetch follows, all under one span. What is no HTTP
+ * (`data:`, `file:`, …) has no span.
+ * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/http/http-spans.md#http-client-span-duration
  */
-export async function tracedFetch(url: string, request: TracedRequest): Promise<TracedResponse> {
-  const { method } = request;
-  const target = new URL(url);
-  const address = target.hostname.replace(/^\[|\]$/g, "");
-  const port = Number(target.port) || (target.protocol === "https:" ? 443 : 80);
-  const attributes: Attributes = {
-    [ATTR_HTTP_REQUEST_METHOD]: method,
-    [ATTR_SERVER_ADDRESS]: address,
-    [ATTR_SERVER_PORT]: port,
-    [ATTR_URL_FULL]: recordableUrl(target),
-    ...(request.location ?? callerLocation()),
-  };
-  if (request.resendCount) attributes[ATTR_HTTP_REQUEST_RESEND_COUNT] = request.resendCount;
-  const span = tracer().startSpan(method, { kind: SpanKind.CLIENT, attributes });
-  const own = trace.setSpan(context.active(), span);
-  const traceHeaders = injectedHeaders(own);
-  showInjected(own, traceHeaders);
+export const tracedFetch: typeof fetch = Object.assign(fetchWithSpans, {
+  preconnect: fetch.preconnect,
+});
 
-  const startedMs = performance.now();
-  let status: number | undefined;
-  let errorType: string | undefined;
-  try {
-    const response = await fetch(target, {
-      method,
-      headers: withTraceHeaders(request.headers, traceHeaders),
-      ...(request.body === undefined ? {} : { body: request.body }),
-      redirect: "manual",
-      signal: AbortSignal.timeout(request.timeoutMs),
-      session: request.session,
-    });
-    // Noted before the body is there: it may break off.
-    status = response.status;
-    span.setAttribute(ATTR_HTTP_RESPONSE_STATUS_CODE, status);
-    const body = await response.text();
-    if (status >= 400) {
-      errorType = String(status);
-      failSpan(span, errorType, request.errorOf?.(status, body) ?? `answered ${status}`);
-    }
-    return { status, headers: response.headers, body };
-  } catch (error) {
-    errorType = fetchErrorType(error);
-    failSpan(span, errorType, error);
-    throw error;
-  } finally {
-    httpClientRequestDuration.record(
-      (performance.now() - startedMs) / 1000,
-      metricAttributes(
-        `${method} ${address} ${port} ${status} ${errorType}`,
-        method,
-        address,
-        port,
-        status,
-        errorType,
-      ),
-    );
-    span.end();
+async function fetchWithSpans(input: string | URL | Request, init?: FetchInit): Promise<Response> {
+  const location = callerLocation();
+  const url = URL.parse(input instanceof Request ? input.url : String(input));
+  // What is no URL at all is fetch's to refuse.
+  if (!url || !/^https?:$/.test(url.protocol)) return fetch(input, init);
+  let hop: Hop = { input: input instanceof Request ? input : url, init: settingsOf(input, init) };
+  const byHand = canFollow(hop);
+  if (byHand) hop.init.redirect = "manual";
+  for (let resendCount = 0; ; resendCount++) {
+    const sent = hop;
+    const read = async (response: Response): Promise<Response | Hop> => {
+      const leadsTo = byHand ? locationOf(response) : undefined;
+      if (leadsTo === undefined) return response;
+      // Nobody reads it: that it broke off is nobody's error.
+      await response.body?.cancel().catch(() => {});
+      return nextHop(sent, response.status, leadsTo, resendCount);
+    };
+    const outcome = await traceRequestOut(sent.input, sent.init, read, { resendCount, location });
+    if (outcome instanceof Response) return resendCount > 0 ? markRedirected(outcome) : outcome;
+    hop = outcome;
   }
 }
 
-const metricAttributes = fixedSets(
-  (method: string, address: string, port: number, status?: number, errorType?: string) => ({
-    [ATTR_HTTP_REQUEST_METHOD]: method,
-    [ATTR_SERVER_ADDRESS]: address,
-    [ATTR_SERVER_PORT]: port,
-    ...(status && { [ATTR_HTTP_RESPONSE_STATUS_CODE]: status }),
-    ...(errorType && { [ATTR_ERROR_TYPE]: errorType }),
-  }),
-);
-
-/** Bun's connection errors are plain Errors with a `code`, for example `ConnectionRefused`. */
-function fetchErrorType(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return typeof code === "string" ? code : errorTypeOf(error);
-}
-
-function recordableUrl({ protocol, username, password, host, pathname, search }: URL): string {
-  const user = username || password ? `${REDACTED}:${REDACTED}@` : "";
-  const query = search && `?${redactQuery(search.slice(1))}`;
-  return `${protocol}//${user}${host}${redactPath(pathname)}${query}`;
+/** All that was asked for in one object: by a Request as well, and what `init` only inherits. */
+function settingsOf(input: string | URL | Request, init: FetchInit | undefined): FetchInit {
+  const settings: Record<string, unknown> = {};
+  if (input instanceof Request) {
+    const { method, headers, signal, redirect } = input;
+    Object.assign(settings, { method, headers, signal, redirect });
+  }
+  for (const key in init) {
+    const value = init[key as keyof FetchInit];
+    if (value !== undefined) settings[key] = value;
+  }
+  if (settings["method"] !== undefined) settings["method"] = methodOf(String(settings["method"]));
+  return settings;
 }

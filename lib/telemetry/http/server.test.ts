@@ -1,12 +1,7 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { context, trace } from "@opentelemetry/api";
-import { Elysia } from "elysia";
-import { httpServerTelemetry, noteServerError } from "./server.ts";
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { noteRoute, noteServerError, traceRequest } from "./server.ts";
 import { inSpan } from "../span.ts";
 import { described, recordSpans, type SpanRecording } from "../testing/record-spans.ts";
-
-const TRACE_ID = "0123456789abcdef0123456789abcdef";
-const TRACEPARENT = `00-${TRACE_ID}-0123456789abcdef-01`;
 
 let recording: SpanRecording;
 beforeEach(() => {
@@ -14,247 +9,145 @@ beforeEach(() => {
 });
 afterEach(() => recording.stop());
 
-/** An app with one route of each kind that a span must survive. */
-function testApp() {
-  return new Elysia()
-    .use(httpServerTelemetry())
-    .onError(({ code, error }) => {
-      if (code === "NOT_FOUND") return new Response(null, { status: 404 });
-      noteServerError(error);
-      return new Response("sorry", { status: 500 });
-    })
-    .get("/plain/:id", ({ params }) => params.id)
-    .get("/later", async () => {
-      await Bun.sleep(1);
-      return "later";
-    })
-    .get("/empty", ({ status }) => status(204, undefined as never))
-    .get("/throws", () => {
-      throw new RangeError("out of range, password=hunter2");
-    })
-    .get("/rejects", async () => {
-      await Bun.sleep(1);
-      throw new RangeError("out of range");
-    })
-    .get("/unavailable", () => new Response("busy", { status: 503 }))
-    .get("/stream", () => {
-      let left = 3;
-      const pull = (controller: ReadableStreamDefaultController) =>
-        left-- > 0 ? controller.enqueue(new TextEncoder().encode("x")) : controller.close();
-      return new Response(new ReadableStream({ pull }));
-    })
-    .get("/generator", async function* () {
-      yield "a";
-      await Bun.sleep(1);
-      yield "b";
-    })
-    .get("/nested", () => inSpan("inner", {}, async () => "done"))
-    .get("/healthz", () => inSpan("probe", {}, async () => "ok"));
-}
+const request = (path = "/a", init?: RequestInit) => new Request(`https://host${path}`, init);
 
-const get = (path: string, headers: Record<string, string> = {}, host = "host:81") =>
-  testApp().handle(new Request(`http://${host}${path}`, { headers }));
+const withSpan = () => inSpan("below", {}, async () => new Response());
+const withRoute = () => {
+  noteRoute("/users/:id");
+  return new Response();
+};
 
-/** Sends what no HTTP client would, and waits for some answer. */
-async function sendRaw(port: number, request: string): Promise<void> {
-  const answered = Promise.withResolvers<void>();
-  const socket = await Bun.connect({
-    hostname: "127.0.0.1",
-    port,
-    socket: {
-      open: (open) => void open.write(request),
-      data: () => answered.resolve(),
-      close: () => answered.resolve(),
-    },
+test("any function that answers a request becomes a SERVER span, and answers as before", async () => {
+  const response = new Response("yes", { status: 201 });
+  const asked = request("/users/7?token=abc");
+  let seen: Request | undefined;
+  const answer = traceRequest(asked, (given) => {
+    seen = given;
+    noteRoute("/users/:id");
+    return response;
   });
-  await answered.promise;
-  socket.end();
-}
-
-describe("a request", () => {
-  test.each([
-    ["/plain/7", 200, "GET /plain/:id"],
-    ["/later", 200, "GET /later"],
-    ["/empty", 204, "GET /empty"],
-    ["/stream", 200, "GET /stream"],
-    ["/generator", 200, "GET /generator"],
-    ["/nothing", 404, "GET"],
-  ])(
-    "%s answered %d has one span %s that ends once and is no error",
-    async (path, status, name) => {
-      const answer = await get(path);
-      await answer.text();
-      expect(answer.status).toBe(status);
-      expect(recording.spans().map(described)).toEqual([
-        {
-          name,
-          kind: "SERVER",
-          status: "UNSET",
-          message: undefined,
-          attributes: {
-            "http.request.method": "GET",
-            "url.path": path,
-            "url.scheme": "http",
-            "server.address": "host",
-            "server.port": 81,
-            "http.response.status_code": status,
-            ...(name === "GET" ? {} : { "http.route": name.slice(4) }),
-          },
-        },
-      ]);
+  expect(answer).toBe(response);
+  expect(seen).toBe(asked);
+  expect(recording.spans().map(described)).toEqual([
+    {
+      name: "GET /users/:id",
+      kind: "SERVER",
+      status: "UNSET",
+      message: undefined,
+      attributes: {
+        "http.request.method": "GET",
+        "http.route": "/users/:id",
+        "http.response.status_code": 201,
+        "server.address": "host",
+        "server.port": 443,
+        "url.path": "/users/7",
+        "url.query": "token=REDACTED",
+        "url.scheme": "https",
+      },
     },
-  );
+  ]);
+});
 
-  test.each(["/throws", "/rejects"])(
-    "%s, whose handler throws, is an error with its text",
-    async (path) => {
-      expect((await get(path)).status).toBe(500);
-      const [span, ...more] = recording.spans();
-      expect(more).toEqual([]);
-      expect(span && described(span)).toMatchObject({
-        name: `GET ${path}`,
-        status: "ERROR",
-        message: expect.stringMatching(/^out of range/),
-        attributes: { "error.type": "500", "http.response.status_code": 500 },
-      });
-      expect(JSON.stringify(span && described(span))).not.toContain("hunter2");
+test.each([
+  [
+    "throws",
+    () => {
+      throw new RangeError("password=hunter2 is out of range");
     },
-  );
-
-  test("answered 503 without an exception is an error, too", async () => {
-    await get("/unavailable");
-    expect(described(recording.span("GET /unavailable"))).toMatchObject({
+  ],
+  ["rejects", () => Promise.reject(new RangeError("password=hunter2 is out of range"))],
+])("a handler that %s: its error is thrown on, and its text is on the span", async (_, handle) => {
+  const failing = async () => await traceRequest(request(), handle as () => Promise<Response>);
+  await expect(failing()).rejects.toThrow("password=hunter2 is out of range");
+  expect(recording.spans().map(described)).toEqual([
+    expect.objectContaining({
+      name: "GET",
       status: "ERROR",
-      attributes: { "error.type": "503" },
-    });
-  });
-
-  test("continues its caller's trace, and passes its tracestate on", async () => {
-    await get("/nested", { traceparent: TRACEPARENT, tracestate: "vendor=1" });
-    const server = recording.span("GET /nested");
-    expect(server.spanContext().traceId).toBe(TRACE_ID);
-    expect(server.parentSpanContext?.spanId).toBe("0123456789abcdef");
-    const inner = recording.span("inner");
-    expect(inner.parentSpanContext?.spanId).toBe(server.spanContext().spanId);
-    expect(inner.spanContext().traceState?.serialize()).toBe("vendor=1");
-  });
-
-  test("has no part in the trace of whoever happens to be active around the server", async () => {
-    await inSpan("outside", {}, async () => void (await get("/later")));
-    expect(recording.span("GET /later").parentSpanContext).toBeUndefined();
-  });
-
-  test("leaves nothing active behind", async () => {
-    await get("/plain/1");
-    expect(trace.getSpan(context.active())).toBeUndefined();
-  });
-
-  test("shows host, port and user agent, and its query without secrets", async () => {
-    await get("/plain/1?a=1&token=abc", { "user-agent": "curl/8" }, "shop.example:8443");
-    expect(recording.span("GET /plain/:id").attributes).toMatchObject({
-      "server.address": "shop.example",
-      "server.port": 8443,
-      "user_agent.original": "curl/8",
-      "url.query": "a=1&token=REDACTED",
-    });
-  });
-
-  test.each([
-    ["[::1]:81", "::1", 81],
-    ["[::1]", "::1", 80],
-    ["shop.example", "shop.example", 80],
-  ])("to host %s is split into address and port", async (host, address, port) => {
-    await get("/plain/1", {}, host);
-    expect(recording.span("GET /plain/:id").attributes).toMatchObject({
-      "server.address": address,
-      "server.port": port,
-    });
-  });
-
-  // The runtime puts only a Host header that is valid into the URL.
-  test.each([
-    ["a b", "/x/healthz?q=1"],
-    ["user:hunter2@host", "/orders/7?q=1"],
-    ["a/b:1", "/x?q=1"],
-  ])("with the odd host %p shows its path, and no host", async (host, target) => {
-    const server = testApp().listen({ port: 0, hostname: "127.0.0.1" });
-    try {
-      await sendRaw(server.server?.port ?? 0, `GET ${target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
-      const { attributes } = recording.span("GET");
-      expect(attributes).toMatchObject({ "url.path": target.split("?")[0], "url.query": "q=1" });
-      expect(Object.keys(attributes)).not.toContain("server.address");
-      expect(JSON.stringify(attributes)).not.toContain("hunter2");
-    } finally {
-      await server.stop(true);
-    }
-  });
-
-  test("with a method that nobody knows is named HTTP", async () => {
-    await testApp().handle(new Request("http://host/plain/1", { method: "PROPFIND" }));
-    expect(recording.span("HTTP").attributes).toMatchObject({
-      "http.request.method": "_OTHER",
-      "http.request.method_original": "PROPFIND",
-    });
-  });
-
-  test("to a probe makes no span, nor does what happens in it", async () => {
-    expect((await get("/healthz", { traceparent: TRACEPARENT })).status).toBe(200);
-    expect(recording.spans()).toEqual([]);
-  });
+      message: "password=REDACTED is out of range",
+      attributes: expect.objectContaining({
+        "error.type": "500",
+        "http.response.status_code": 500,
+      }),
+    }),
+  ]);
 });
 
-test("two interleaved requests keep their own parents", async () => {
-  const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  const app = new Elysia().use(httpServerTelemetry()).get("/wait/:n", async ({ params }) => {
-    await inSpan(`before ${params.n}`, {}, async () => undefined);
-    await gates[Number(params.n)]?.promise;
-    await inSpan(`after ${params.n}`, {}, async () => undefined);
-    return params.n;
-  });
-  const send = (n: number) => {
-    const traceparent = `00-${String(n).repeat(31)}f-${String(n).repeat(15)}f-01`;
-    return app.handle(new Request(`http://host/wait/${n}`, { headers: { traceparent } }));
-  };
-  const [first, second] = [send(0), send(1)];
-  await Bun.sleep(1);
-  gates[1]?.resolve();
-  await second;
-  gates[0]?.resolve();
-  await first;
-  for (const n of [0, 1]) {
-    const traceId = `${String(n).repeat(31)}f`;
-    const own = recording.spans().filter((span) => span.spanContext().traceId === traceId);
-    expect(own.map(({ name }) => name)).toEqual([`before ${n}`, `after ${n}`, "GET /wait/:n"]);
-    const server = own[2]?.spanContext().spanId;
-    expect(own.slice(0, 2).map((span) => span.parentSpanContext?.spanId)).toEqual([server, server]);
+test("what was noted is the text of a 5xx, and of no other answer", async () => {
+  for (const status of [502, 404]) {
+    await traceRequest(request(`/${status}`), async () => {
+      noteServerError("the stock service is away");
+      return new Response(null, { status });
+    });
   }
+  expect(recording.spans().map((span) => described(span).message)).toEqual([
+    "the stock service is away",
+    undefined,
+  ]);
 });
 
-test("a client that hangs up before the answer leaves a span that ends once", async () => {
-  const asked = Promise.withResolvers<void>();
-  const answer = Promise.withResolvers<void>();
-  const handled = Promise.withResolvers<void>();
-  const app = new Elysia()
-    .use(httpServerTelemetry())
-    .get("/slow", async () => {
-      asked.resolve();
-      await answer.promise;
-      queueMicrotask(handled.resolve);
-      return "too late";
-    })
-    .listen({ port: 0, hostname: "127.0.0.1" });
-  try {
-    const aborter = new AbortController();
-    const call = fetch(`http://127.0.0.1:${app.server?.port}/slow`, { signal: aborter.signal });
-    await asked.promise;
-    aborter.abort();
-    await call.catch(() => undefined);
-    answer.resolve();
-    await handled.promise;
-    while (recording.spans().length === 0) await Bun.sleep(1);
-    await Bun.sleep(10); // for a second end, which must not come
-    expect(recording.spans().map(({ name }) => name)).toEqual(["GET /slow"]);
-  } finally {
-    await app.server?.stop(true);
-  }
+test("nothing is left out unless it is said; what is left out has no spans below it either", async () => {
+  await traceRequest(request("/healthz"), withSpan);
+  expect(recording.spans().map(({ name }) => name)).toEqual(["below", "GET"]);
+  await traceRequest(request("/healthz"), withSpan, { untraced: ["/healthz"] });
+  await traceRequest(request("/x"), withSpan, { untraced: ({ url }) => url.endsWith("/x") });
+  expect(recording.spans()).toHaveLength(2);
+});
+
+test("a request that is handed on within a request is one span, another one that is made is its own", async () => {
+  await traceRequest(request("/api/users/7"), async (outer) => {
+    noteRoute("/api/*");
+    return traceRequest(new Request("https://host/users/7", outer), withRoute);
+  });
+  expect(recording.spans().map(({ name }) => name)).toEqual(["GET /api/users/:id"]);
+  await traceRequest(request("/caller"), async () => {
+    await traceRequest(request("/users/7", { method: "POST" }), withRoute);
+    return new Response();
+  });
+  expect(recording.spans().map(({ name }) => name)).toEqual([
+    "GET /api/users/:id",
+    "POST /users/:id",
+    "GET",
+  ]);
+});
+
+test("a request that comes after its span's end, in what went on in the background, has its own", async () => {
+  let later: Promise<unknown> | undefined;
+  const ended = Promise.withResolvers<void>();
+  await traceRequest(request("/first"), async () => {
+    later = ended.promise.then(() => traceRequest(request("/second"), () => new Response()));
+    return new Response();
+  });
+  ended.resolve();
+  await later;
+  expect(recording.spans().map(({ attributes }) => attributes["url.path"])).toEqual([
+    "/first",
+    "/second",
+  ]);
+});
+
+test("outside a request there is nothing to note, and no error", () => {
+  noteRoute("/a");
+  noteServerError(new Error("lost"));
+  expect(recording.spans()).toEqual([]);
+});
+
+test("without the SDK the context that came in is still passed on", async () => {
+  const script = `
+    import { startTelemetry } from "${import.meta.dir}/../index.ts";
+    import { traceRequest } from "${import.meta.dir}/server.ts";
+    import { injectedHeaders } from "${import.meta.dir}/../propagation.ts";
+    startTelemetry({ name: "off", version: "0" });
+    const headers = { traceparent: "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01" };
+    const request = new Request("http://host/a", { headers });
+    const answer = await traceRequest(request, async () => Response.json(injectedHeaders()));
+    console.log(await answer.text());
+  `;
+  const child = Bun.spawn([process.execPath, "-e", script], {
+    env: { ...process.env, OTEL_SDK_DISABLED: "true" },
+    cwd: import.meta.dir,
+    stdout: "pipe",
+  });
+  expect(JSON.parse(await child.stdout.text())).toEqual({
+    traceparent: "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01",
+  });
 });

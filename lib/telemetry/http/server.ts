@@ -1,174 +1,150 @@
 /**
- * HTTP requests in: one SERVER span each, and the request metrics.
+ * HTTP requests in: one SERVER span each, and the request metrics. It knows no framework: the adapters
+ * beside it (`bun.ts`, `elysia.ts`, `hono.ts`) say where a request comes in and which route it took.
  *
- * Elysia's `wrap` sees every request – also those that match no route, fail validation or throw –
- * and gets the final response back: one entry and one exit for the span. It does not know the route;
- * a lifecycle hook does, and completes the span's name.
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/http/http-spans.md#http-server-span
  */
 import { context, SpanKind, trace, type Attributes, type Span } from "@opentelemetry/api";
 import { suppressTracing } from "@opentelemetry/core";
-import { Elysia } from "elysia";
 import {
   ATTR_ERROR_TYPE,
   ATTR_HTTP_REQUEST_METHOD,
-  ATTR_HTTP_REQUEST_METHOD_ORIGINAL,
   ATTR_HTTP_RESPONSE_STATUS_CODE,
   ATTR_HTTP_ROUTE,
-  ATTR_SERVER_ADDRESS,
-  ATTR_SERVER_PORT,
-  ATTR_URL_PATH,
-  ATTR_URL_QUERY,
   ATTR_URL_SCHEME,
-  ATTR_USER_AGENT_ORIGINAL,
 } from "../attributes.ts";
-import { isSdkDisabled } from "../setup/disabled.ts";
-import { EMPTY_CONTEXT, fixedSets, routeLocation } from "../optional.ts";
 import { httpServerActiveRequests, httpServerRequestDuration } from "../metrics/instruments.ts";
+import { EMPTY_CONTEXT, fixedSets } from "../optional.ts";
 import { extractFromHttp } from "../propagation.ts";
-import { redactPath, redactQuery } from "../logs/redact.ts";
+import { isSdkDisabled } from "../setup/disabled.ts";
 import { failSpan, tracer } from "../span.ts";
+import { knownMethod, requestAttributes, targetOf, type Target } from "./request.ts";
 
-/** Requests that make no spans and are not counted: probes and scrapes. */
-const UNTRACED_PATHS = new Set(["/healthz", "/readyz", "/metrics"]);
+export interface ServerOptions {
+  /** Requests that make no spans and are not counted, for example probes: their paths, or a test. @default none */
+  untraced?: readonly string[] | ((request: Request) => boolean);
+}
 
-/** RFC 9110 and RFC 5789; any other method is `_OTHER`, so that a caller cannot invent series. */
-const KNOWN_METHODS = new Set(
-  (
-    process.env["OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"] ||
-    "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,TRACE,QUERY"
-  ).split(/\s*,\s*/),
-);
+/** What answers a request; nothing, where the connection was taken over (a WebSocket). */
+export type Handle<R extends Answer = Answer> = (request: Request) => R | Promise<R>;
+type Answer = Response | undefined | void;
 
-/** A name or an IPv4 address, or an IPv6 address in brackets; then the port, if it is not the scheme's own. */
-const HOST = /^(?:([^\s:/?#@[\]]+)|\[([\da-f:.]+)\])(?::(\d{1,5}))?$/i;
-
-/** What is known of one request while it is handled; it goes with the request's span. */
+/** What is known of one request while it is handled. */
 interface ServerRequest {
+  readonly request: Request;
   readonly span: Span;
   readonly method: string;
+  readonly scheme: string;
   route?: string;
+  /** The path under which the app that has the request now is mounted in another. */
+  mountedAt?: string | undefined;
   error?: unknown;
+  ended?: true;
 }
 
-const SERVER_REQUEST = Symbol("orderflow.http.server.request");
+const SERVER_REQUEST = Symbol("http.server.request");
 
 // On the span and not in the context beside it: one look finds both, and they end together.
-interface ServerSpan extends Span {
-  [SERVER_REQUEST]?: ServerRequest;
-}
+type ServerSpan = Span & { [SERVER_REQUEST]?: ServerRequest };
 
-type Handle = (request: Request) => Response | Promise<Response>;
+const SDK_DISABLED = isSdkDisabled(process.env);
 
 /**
- * An Elysia plugin that traces every request of the app that uses it. Use it first, before routes.
+ * Handles one request as a SERVER span, below the span that its headers name.
+ *
+ * @param handle gets the request; what it returns or throws is returned or thrown on. A 5xx, or an
+ *   error, marks the span as failed
+ * @throws what `handle` throws
  */
-export function httpServerTelemetry() {
-  const plugin = new Elysia({ name: "orderflow.telemetry.http-server" });
-  if (isSdkDisabled(process.env)) {
-    return plugin.wrap((inner) => (request: Request) => {
-      return passContextOn(inner as unknown as Handle, request);
-    });
+export function traceRequest<R extends Answer>(
+  request: Request,
+  handle: Handle<R>,
+  { untraced }: ServerOptions = {},
+): R | Promise<R> {
+  if (SDK_DISABLED) {
+    // All that is left to do: what came in goes on to the services that are called.
+    const parent = extractFromHttp(EMPTY_CONTEXT, request.headers);
+    return context.with(parent, handle, undefined, request);
   }
-  return plugin
-    .wrap((inner, request) => {
-      const handle = inner as unknown as Handle;
-      const target = targetOf(request);
-      return UNTRACED_PATHS.has(target.path)
-        ? (again: Request) => context.with(suppressTracing(EMPTY_CONTEXT), handle, undefined, again)
-        : (again: Request) => serve(handle, again, target);
-    })
-    .onTransform({ as: "global" }, ({ route }) => noteRoute(route))
-    .onError({ as: "global" }, ({ route }) => noteRoute(route));
+  const target = targetOf(request);
+  if (typeof untraced === "function" ? untraced(request) : untraced?.includes(target.path)) {
+    return context.with(suppressTracing(EMPTY_CONTEXT), handle, undefined, request);
+  }
+  const outer = currentRequest();
+  if (outer && isSame(outer.request, request)) {
+    // An app that is mounted in another and traced as well: one request, so one span.
+    // Either it sees the path below where it is mounted, or all of it.
+    const below = request.url === outer.request.url ? "" : outer.route?.slice(0, -2);
+    if (outer.route?.endsWith("/*")) outer.mountedAt = below;
+    return handle(request);
+  }
+  return serve(handle, request, target);
 }
 
 /**
- * Tells the span of the request that is being handled what went wrong, for its status text. The
- * error mapper calls it; it has an effect only where the response turns out to be a 5xx.
+ * Tells the span of the request that is being handled which route it took. The first one counts, or of
+ * an app that is mounted in another the last one.
+ * @param route low in cardinality, as it was registered: `/users/:id`
+ * @param location where it was registered, as `code.*` attributes
+ */
+export function noteRoute(route: string, location?: Attributes): void {
+  const current = currentRequest();
+  if (!current || (current.route && current.mountedAt === undefined)) return;
+  const { span, method, mountedAt = "" } = current;
+  current.route = mountedAt + route;
+  current.mountedAt = undefined;
+  if (!span.isRecording()) return;
+  span.updateName(`${method === "_OTHER" ? "HTTP" : method} ${current.route}`);
+  span.setAttribute(ATTR_HTTP_ROUTE, current.route);
+  if (location) span.setAttributes(location);
+}
+
+/**
+ * Tells the span of the request that is being handled what went wrong, for its status text: an error, or
+ * a sentence. It has an effect only where the response turns out to be a 5xx.
  */
 export function noteServerError(error: unknown): void {
   const current = currentRequest();
   if (current) current.error = error;
 }
 
-/** Whether a request is a probe or a scrape, which makes no spans and is not counted. */
-export function isProbe(request: Request): boolean {
-  return UNTRACED_PATHS.has(targetOf(request).path);
+/** Frameworks hand a request on under another URL, and else as it was. */
+function isSame(outer: Request, inner: Request): boolean {
+  const name = "traceparent";
+  return outer.method === inner.method && outer.headers.get(name) === inner.headers.get(name);
 }
 
-/** All that is left to do without the SDK: what came in goes on to the services that are called. */
-function passContextOn(handle: Handle, request: Request): Response | Promise<Response> {
-  const parent = extractFromHttp(EMPTY_CONTEXT, request.headers);
-  return parent === EMPTY_CONTEXT
-    ? handle(request)
-    : context.with(parent, handle, undefined, request);
-}
-
-function serve(handle: Handle, request: Request, target: Target): Response | Promise<Response> {
+function serve<R extends Answer>(handle: Handle<R>, request: Request, target: Target) {
   const startedMs = performance.now();
-  const method = KNOWN_METHODS.has(request.method) ? request.method : "_OTHER";
+  const method = knownMethod(request.method);
   const parent = extractFromHttp(EMPTY_CONTEXT, request.headers);
   const span: ServerSpan = tracer().startSpan(
     method === "_OTHER" ? "HTTP" : method,
     { kind: SpanKind.SERVER, attributes: requestAttributes(request, method, target) },
     parent,
   );
-  const current: ServerRequest = { span, method };
+  const current: ServerRequest = { request, span, method, scheme: target.scheme };
   span[SERVER_REQUEST] = current;
   httpServerActiveRequests.add(1, method);
 
-  const finish = (response: Response): Response => {
-    httpServerActiveRequests.add(-1, method);
-    endServerSpan(current, response.status, startedMs);
+  const finish = (response: R): R => {
+    // Without a response a WebSocket has mostly taken over.
+    const status = response?.status ?? (request.headers.has("upgrade") ? 101 : 204);
+    endServerSpan(current, status, startedMs);
     return response;
   };
   const fail = (error: unknown): never => {
-    current.error = error;
-    httpServerActiveRequests.add(-1, method);
+    current.error ??= error;
     endServerSpan(current, 500, startedMs);
     throw error;
   };
-  const own = trace.setSpan(parent, span);
+  let answer: R | Promise<R>;
   try {
-    const answer = context.with(own, handle, undefined, request);
-    return answer instanceof Promise ? answer.then(finish, fail) : finish(answer);
+    answer = context.with(trace.setSpan(parent, span), handle, undefined, request);
   } catch (error) {
     return fail(error);
   }
-}
-
-function requestAttributes(
-  request: Request,
-  method: string,
-  { host, path, query }: Target,
-): Attributes {
-  const attributes: Attributes = {
-    [ATTR_HTTP_REQUEST_METHOD]: method,
-    [ATTR_URL_PATH]: redactPath(path),
-    [ATTR_URL_SCHEME]: "http",
-  };
-  if (method === "_OTHER") attributes[ATTR_HTTP_REQUEST_METHOD_ORIGINAL] = request.method;
-  if (query !== "") attributes[ATTR_URL_QUERY] = redactQuery(query);
-  const [, name, ipv6, port = "80"] = HOST.exec(host) ?? [];
-  const address = name ?? ipv6;
-  if (address !== undefined && Number(port) > 0 && Number(port) <= 65_535) {
-    attributes[ATTR_SERVER_ADDRESS] = address;
-    attributes[ATTR_SERVER_PORT] = Number(port);
-  }
-  const userAgent = request.headers.get("user-agent");
-  if (userAgent) attributes[ATTR_USER_AGENT_ORIGINAL] = userAgent;
-  return attributes;
-}
-
-function noteRoute(route: string | undefined): void {
-  const current = currentRequest();
-  if (!current || !route || current.route) return;
-  current.route = route;
-  if (!current.span.isRecording()) return;
-  current.span.updateName(`${current.method === "_OTHER" ? "HTTP" : current.method} ${route}`);
-  current.span.setAttribute(ATTR_HTTP_ROUTE, route);
-  const location = routeLocation(current.method, route);
-  if (location) current.span.setAttributes(location);
+  return answer instanceof Promise ? answer.then(finish, fail) : finish(answer);
 }
 
 /**
@@ -177,46 +153,30 @@ function noteRoute(route: string | undefined): void {
  * @param startedMs from the monotonic clock
  */
 function endServerSpan(current: ServerRequest, status: number, startedMs: number): void {
-  const { span, method, route, error } = current;
+  const { span, method, scheme, route, error } = current;
+  current.ended = true;
+  httpServerActiveRequests.add(-1, method);
   httpServerRequestDuration.record(
     (performance.now() - startedMs) / 1000,
-    metricAttributes(`${method} ${status} ${route}`, method, status, route),
+    metricAttributes(`${method} ${scheme} ${status} ${route}`, method, scheme, status, route),
   );
-
   span.setAttribute(ATTR_HTTP_RESPONSE_STATUS_CODE, status);
   if (status >= 500) failSpan(span, String(status), error);
   span.end();
 }
 
-const metricAttributes = fixedSets((method: string, status: number, route?: string) => ({
-  [ATTR_HTTP_REQUEST_METHOD]: method,
-  [ATTR_URL_SCHEME]: "http",
-  [ATTR_HTTP_RESPONSE_STATUS_CODE]: status,
-  ...(route && { [ATTR_HTTP_ROUTE]: route }),
-  ...(status >= 500 && { [ATTR_ERROR_TYPE]: String(status) }),
-}));
+const metricAttributes = fixedSets(
+  (method: string, scheme: string, status: number, route?: string) => ({
+    [ATTR_HTTP_REQUEST_METHOD]: method,
+    [ATTR_URL_SCHEME]: scheme,
+    [ATTR_HTTP_RESPONSE_STATUS_CODE]: status,
+    ...(route && { [ATTR_HTTP_ROUTE]: route }),
+    ...(status >= 500 && { [ATTR_ERROR_TYPE]: String(status) }),
+  }),
+);
 
 function currentRequest(): ServerRequest | undefined {
   const span: ServerSpan | undefined = trace.getActiveSpan();
-  return span?.[SERVER_REQUEST];
-}
-
-/** What a request is for, cut out of its URL: a URL object would cost more than the span. */
-interface Target {
-  /** As in the Host header; empty where that was none. */
-  host: string;
-  path: string;
-  query: string;
-}
-
-function targetOf({ url }: Request): Target {
-  // With a Host header that is not valid the runtime gives the path alone.
-  const hostAt = url.startsWith("/") ? 0 : url.indexOf("://") + 3;
-  const pathAt = url.indexOf("/", hostAt);
-  const queryAt = url.indexOf("?", pathAt);
-  return {
-    host: url.slice(hostAt, pathAt),
-    path: url.slice(pathAt, queryAt < 0 ? undefined : queryAt),
-    query: queryAt < 0 ? "" : url.slice(queryAt + 1),
-  };
+  const current = span?.[SERVER_REQUEST];
+  return current?.ended ? undefined : current;
 }

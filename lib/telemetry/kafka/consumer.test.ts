@@ -1,6 +1,6 @@
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { ATTR_KAFKA_MESSAGE_KEY, ATTR_KAFKA_OFFSET } from "../attributes.ts";
-import { traceProcess, type ConsumedRecord } from "./consumer.ts";
+import { traceProcess, type ReceivedRecord } from "./consumer.ts";
 import { inSpan } from "../span.ts";
 import { described, recordSpans, type SpanRecording } from "../testing/record-spans.ts";
 
@@ -13,14 +13,13 @@ beforeEach(() => {
 });
 afterEach(() => recording.stop());
 
-const record = (changes: Partial<ConsumedRecord> = {}): ConsumedRecord => ({
+const record = (changes: Partial<ReceivedRecord> = {}): ReceivedRecord => ({
   topic: "order.created",
   partition: 3,
   offset: "41",
   key: Buffer.from("order-1"),
   value: Buffer.from("{}"),
   headers: { traceparent: Buffer.from(`00-${TRACE_ID}-${SPAN_ID}-01`) },
-  timestamp: "0",
   ...changes,
 });
 const options = { consumerGroup: "notification-worker" };
@@ -95,4 +94,48 @@ test("records handled side by side keep their own steps", async () => {
   for (const [n, traceId] of ids.entries()) {
     expect(recording.span(`step ${n}`).spanContext().traceId).toBe(traceId);
   }
+});
+
+describe("the creation context is read from headers as clients have them:", () => {
+  const text = `00-${TRACE_ID}-${SPAN_ID}-01`;
+  const bytes = Buffer.from(text);
+  test.each<[client: string, headers: ReceivedRecord["headers"]]>([
+    ["an object with Buffers", { traceparent: bytes }],
+    ["an object with plain bytes", { traceparent: new Uint8Array(bytes) }],
+    ["an object with texts", { traceparent: text }],
+    ["an object with lists", { traceparent: [bytes] }],
+    ["Headers", new Headers({ traceparent: text })],
+    ["a Map", new Map([["traceparent", bytes]])],
+    ["a list of pairs", [["traceparent", bytes]]],
+    ["a list of objects", [{ other: "x" }, { traceparent: bytes }]],
+    [
+      "names that JavaScript has itself",
+      { traceparent: text, ["__proto__"]: "x", constructor: "y" },
+    ],
+  ])("%s", async (_, headers) => {
+    await traceProcess(record({ headers }), options, async () => undefined);
+    expect(recording.span("process order.created").parentSpanContext).toMatchObject({
+      traceId: TRACE_ID,
+      spanId: SPAN_ID,
+    });
+  });
+
+  test.each<[what: string, headers: ReceivedRecord["headers"]]>([
+    ["no headers", undefined],
+    ["null", null],
+    ["values that are missing", { traceparent: undefined, tracestate: null }],
+    ["bytes that are no text", { traceparent: Buffer.from([0xff, 0xfe]) }],
+  ])("%s are no context", async (_, headers) => {
+    await traceProcess(record({ headers }), options, async () => undefined);
+    expect(recording.span("process order.created").parentSpanContext).toBeUndefined();
+  });
+});
+
+test("offsets are numbers on the span, however the client has them", async () => {
+  for (const offset of ["41", 42, 43n]) {
+    await traceProcess(record({ offset }), options, async () => undefined);
+  }
+  expect(recording.spans().map(({ attributes }) => attributes[ATTR_KAFKA_OFFSET])).toEqual([
+    41, 42, 43,
+  ]);
 });

@@ -8,7 +8,6 @@
 import { context, SpanKind, trace, type Attributes, type Span } from "@opentelemetry/api";
 import {
   ATTR_ERROR_TYPE,
-  ATTR_KAFKA_MESSAGE_TOMBSTONE,
   ATTR_KAFKA_OFFSET,
   ATTR_MESSAGING_CONSUMER_GROUP_NAME,
   ATTR_MESSAGING_DESTINATION_NAME,
@@ -20,36 +19,42 @@ import {
   messagingClientConsumedMessages,
   messagingProcessDuration,
 } from "../metrics/instruments.ts";
-import { keyText, linkTo, messagingAttributes } from "./producer.ts";
-import { EMPTY_CONTEXT } from "../optional.ts";
-import { extractFromKafka, type KafkaHeaders } from "../propagation.ts";
+import { callerLocation } from "../optional.ts";
 import { errorTypeOf, failSpan, tracer } from "../span.ts";
+import {
+  creationContext,
+  linkTo,
+  messagingAttributes,
+  type Bytes,
+  type MessageHeaders,
+} from "./words.ts";
 
-/** A record as kafkajs delivers it. */
-export interface ConsumedRecord {
-  topic: string;
-  partition: number;
-  offset: string;
-  key: Buffer | null;
-  value: Buffer | null;
-  headers: KafkaHeaders;
-  timestamp: string;
+/** A record that came in, as far as a span is about it. */
+export interface ReceivedRecord {
+  readonly topic: string;
+  readonly partition: number;
+  /** Clients have it as text or as a number. */
+  readonly offset: string | number | bigint;
+  readonly key?: Bytes;
+  /** `null` is a tombstone. */
+  readonly value?: Bytes;
+  readonly headers?: MessageHeaders;
 }
 
 /**
  * Handles one record inside a `process {topic}` span.
  *
  * @param options.consumerGroup the group's id
- * @param options.location the line where the handler was registered: at delivery no frame of the
- *   service is on the stack
+ * @param options.location the line to show, where the caller's own is not the one: a consumer loop of
+ *   one's own remembers where its handler was registered, since that is on no stack at delivery
  * @param handle gets the span; whatever it throws marks the span as failed and is thrown on
  */
 export async function traceProcess<T>(
-  record: ConsumedRecord,
+  record: ReceivedRecord,
   options: { consumerGroup: string; location?: Attributes | undefined },
   handle: (span: Span) => Promise<T>,
 ): Promise<T> {
-  const creation = extractFromKafka(EMPTY_CONTEXT, record.headers);
+  const creation = creationContext(record.headers);
   const group: Attributes = {
     [ATTR_MESSAGING_SYSTEM_NAME]: "kafka",
     [ATTR_MESSAGING_DESTINATION_NAME]: record.topic,
@@ -61,12 +66,11 @@ export async function traceProcess<T>(
       kind: SpanKind.CONSUMER,
       links: linkTo(creation),
       attributes: {
-        ...messagingAttributes("process", record.topic, keyText(record.key)),
+        ...messagingAttributes("process", record.topic, record),
         ...group,
         [ATTR_MESSAGING_DESTINATION_PARTITION_ID]: String(record.partition),
         [ATTR_KAFKA_OFFSET]: Number(record.offset),
-        ...(record.value === null && { [ATTR_KAFKA_MESSAGE_TOMBSTONE]: true }),
-        ...options.location,
+        ...(options.location ?? callerLocation()),
       },
     },
     creation,

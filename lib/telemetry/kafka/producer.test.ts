@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { context } from "@opentelemetry/api";
 import { ATTR_KAFKA_MESSAGE_KEY } from "../attributes.ts";
-import { traceCreate, traceDeadLetter, traceSend } from "./producer.ts";
+import { traceCreate, tracePublish, traceSend } from "./producer.ts";
 import type { TraceHeaders } from "../propagation.ts";
 import { inSpan } from "../span.ts";
 import { described, recordSpans, type SpanRecording } from "../testing/record-spans.ts";
@@ -111,23 +112,62 @@ describe("sending", () => {
   });
 });
 
-test("a dead letter is a PRODUCER span below the handling, and links to the creation", async () => {
+test("a record that is given up is sent by a CLIENT span below the handling, and links to the creation", async () => {
   const headers = await create("order-1");
+  const record = { key: Buffer.from("order-1"), value: null, headers };
   await inSpan("handling", {}, async () =>
-    traceDeadLetter(
-      "order.created.dlq",
-      { key: Buffer.from("order-1"), value: null, headers },
-      async () => undefined,
-    ),
+    traceSend("order.created.dlq", [record], async () => undefined, { parent: context.active() }),
   );
   const span = recording.span("send order.created.dlq");
   expect(described(span)).toMatchObject({
-    kind: "PRODUCER",
+    kind: "CLIENT",
     attributes: {
       "messaging.destination.name": "order.created.dlq",
+      "kafka.message.tombstone": true,
       [ATTR_KAFKA_MESSAGE_KEY]: "order-1",
     },
   });
   expect(span.parentSpanContext?.spanId).toBe(recording.span("handling").spanContext().spanId);
   expect(span.links.map(({ context }) => context)).toMatchObject([contextOf(headers)]);
+});
+
+describe("publishing without an outbox", () => {
+  test("is one PRODUCER span below what is active; its context goes into the headers", async () => {
+    let headers: TraceHeaders = {};
+    const result = await inSpan("request", {}, async () =>
+      tracePublish("order.created", "order-1", async (given) => {
+        headers = given;
+        await inSpan("client's own", {}, async () => undefined);
+        return 5;
+      }),
+    );
+    expect(result).toBe(5);
+    const span = recording.span("send order.created");
+    expect(described(span)).toMatchObject({
+      kind: "PRODUCER",
+      status: "UNSET",
+      attributes: {
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": "order.created",
+        [ATTR_KAFKA_MESSAGE_KEY]: "order-1",
+      },
+    });
+    const { traceId, spanId } = span.spanContext();
+    expect(headers["traceparent"]).toBe(`00-${traceId}-${spanId}-01`);
+    expect(span.parentSpanContext?.spanId).toBe(recording.span("request").spanContext().spanId);
+    expect(recording.span("client's own").parentSpanContext?.spanId).toBe(spanId);
+    expect(recording.spans()).toHaveLength(3);
+  });
+
+  test("that fails is an error, ends once, and throws on", async () => {
+    const error = new TypeError("no broker");
+    const thrown = await tracePublish("order.created", null, async () =>
+      Promise.reject(error),
+    ).catch((caught: unknown) => caught);
+    expect(thrown).toBe(error);
+    expect(recording.spans().map(described)).toMatchObject([
+      { name: "send order.created", status: "ERROR", attributes: { "error.type": "TypeError" } },
+    ]);
+  });
 });

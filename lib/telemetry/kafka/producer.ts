@@ -1,183 +1,160 @@
 /**
- * Kafka records out, in three steps that may lie far apart in time:
+ * Kafka records out, in two ways:
  *
- * - `create order.created` (PRODUCER): the event is written to the outbox. Its context is the
- *   message's creation context; it goes into the record's headers and is never changed after.
- * - `send order.created` (CLIENT): the relay hands one or more records to the broker.
- * - `send order.created.dlq` (PRODUCER): the worker gives a record up.
+ * - with an outbox, in two steps that may lie far apart in time. `create {topic}` (PRODUCER): the event
+ *   is written to the outbox; its context is the message's creation context, which goes into the
+ *   record's headers and is never changed after. `send {topic}` (CLIENT): records that have their
+ *   creation context are handed to the broker, also those that are passed on or given up.
+ * - without one, in one step: `send {topic}` (PRODUCER), whose own context is the creation context.
  *
- * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/messaging/messaging-spans.md#producer-spans
+ * The kinds are the conventions': whichever span's context goes into the record is the PRODUCER.
+ * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/messaging/messaging-spans.md#span-kind
  */
-import { isUtf8 } from "node:buffer";
 import {
   context,
   SpanKind,
   trace,
   type Attributes,
   type Context,
-  type Link,
+  type Span,
 } from "@opentelemetry/api";
 import {
   ATTR_ERROR_TYPE,
-  ATTR_KAFKA_MESSAGE_KEY,
-  ATTR_KAFKA_MESSAGE_TOMBSTONE,
   ATTR_MESSAGING_BATCH_MESSAGE_COUNT,
   ATTR_MESSAGING_DESTINATION_NAME,
   ATTR_MESSAGING_OPERATION_NAME,
   ATTR_MESSAGING_OPERATION_TYPE,
   ATTR_MESSAGING_SYSTEM_NAME,
 } from "../attributes.ts";
-import { callerLocation, EMPTY_CONTEXT, showInjected } from "../optional.ts";
 import {
   messagingClientOperationDuration,
   messagingClientSentMessages,
 } from "../metrics/instruments.ts";
-import {
-  extractFromKafka,
-  injectedHeaders,
-  type KafkaHeaders,
-  type TraceHeaders,
-} from "../propagation.ts";
+import { callerLocation, EMPTY_CONTEXT, showInjected } from "../optional.ts";
+import { injectedHeaders } from "../propagation.ts";
 import { errorTypeOf, failSpan, tracer } from "../span.ts";
+import {
+  creationContext,
+  linkTo,
+  messagingAttributes,
+  type Bytes,
+  type MessageHeaders,
+  type TraceHeaders,
+} from "./words.ts";
+
+/** A record to be sent, as far as a span is about it. */
+export interface SentRecord {
+  readonly key?: Bytes;
+  /** `null` is a tombstone; where it is left out, nothing is said about it. */
+  readonly value?: Bytes;
+  /** As the record is sent with them: its creation context is read from there. */
+  readonly headers?: MessageHeaders;
+}
 
 /**
- * Creates a message: runs `write` inside a `create {topic}` span.
+ * Creates a message: runs `write` inside a `create {topic}` PRODUCER span.
  *
  * @param write stores the message together with the headers it is given; they carry this span's
- *   context to whoever handles the record
+ *   context to whoever handles the record. What it throws marks the span as failed and is thrown on
  */
 export function traceCreate<T>(
   topic: string,
-  key: string,
+  key: Bytes,
   write: (headers: TraceHeaders) => Promise<T>,
 ): Promise<T> {
-  const attributes = { ...messagingAttributes("create", topic, key), ...callerLocation() };
+  const attributes = { ...messagingAttributes("create", topic, { key }), ...callerLocation() };
   const span = tracer().startSpan(`create ${topic}`, { kind: SpanKind.PRODUCER, attributes });
-  const own = trace.setSpan(context.active(), span);
-  const headers = injectedHeaders(own);
-  showInjected(own, headers);
-  return context.with(own, async () => {
-    try {
-      return await write(headers);
-    } catch (error) {
-      failSpan(span, errorTypeOf(error), error);
-      throw error;
-    } finally {
-      span.end();
-    }
-  });
+  return withHeadersOf(span, write);
+}
+
+/**
+ * Creates and sends a message in one, for those without an outbox: a `send {topic}` PRODUCER span.
+ *
+ * @param publish hands the record to the client, together with the headers it is given (and those of
+ *   its own). What it throws marks the span as failed and is thrown on
+ */
+export function tracePublish<T>(
+  topic: string,
+  key: Bytes,
+  publish: (headers: TraceHeaders) => Promise<T>,
+): Promise<T> {
+  const attributes = { ...messagingAttributes("send", topic, { key }), ...callerLocation() };
+  const span = tracer().startSpan(`send ${topic}`, { kind: SpanKind.PRODUCER, attributes });
+  return withHeadersOf(span, (headers) => measured(topic, 1, () => publish(headers)));
 }
 
 /**
  * Sends records that were created before: a `send {topic}` CLIENT span that links to each record's
- * creation context. A single record's creation context is its parent as well; a batch's parent is
- * the span that is active now.
+ * creation context.
  *
- * @param records their keys and the headers that `traceCreate` gave
+ * @param records their keys, and the headers that `traceCreate` gave or that they came with
+ * @param send hands them to the client. What it throws marks the span as failed and is thrown on
+ * @param options.parent of the span. Default: a single record's creation context; for several, what is
+ *   active now
  */
 export function traceSend<T>(
   topic: string,
-  records: readonly { key: string; headers: KafkaHeaders }[],
+  records: readonly SentRecord[],
   send: () => Promise<T>,
+  options: { parent?: Context } = {},
 ): Promise<T> {
-  const creations = records.map(({ headers }) => extractFromKafka(EMPTY_CONTEXT, headers));
-  const [single] = records;
-  const alone = records.length === 1 && single !== undefined;
-  const parent = alone ? (creations[0] ?? EMPTY_CONTEXT) : context.active();
-  const attributes = alone
-    ? messagingAttributes("send", topic, single.key)
-    : {
-        ...messagingAttributes("send", topic),
-        [ATTR_MESSAGING_BATCH_MESSAGE_COUNT]: records.length,
-      };
-  return sendSpan(
-    topic,
-    SpanKind.CLIENT,
-    attributes,
-    creations.flatMap(linkTo),
-    parent,
-    send,
-    records.length,
-  );
-}
-
-/**
- * Gives a record up: a `send {deadLetterTopic}` PRODUCER span under the span that handles the
- * record. The record keeps its own creation context, which the span links to.
- */
-export function traceDeadLetter<T>(
-  topic: string,
-  record: { key: Buffer | null; value: Buffer | null; headers?: KafkaHeaders },
-  send: () => Promise<T>,
-): Promise<T> {
-  const attributes = {
-    ...messagingAttributes("send", topic, keyText(record.key)),
-    ...(record.value === null && { [ATTR_KAFKA_MESSAGE_TOMBSTONE]: true }),
-  };
-  const links = linkTo(extractFromKafka(EMPTY_CONTEXT, record.headers ?? {}));
-  return sendSpan(topic, SpanKind.PRODUCER, attributes, links, context.active(), send, 1);
-}
-
-async function sendSpan<T>(
-  topic: string,
-  kind: SpanKind,
-  attributes: Attributes,
-  links: Link[],
-  parent: Context,
-  send: () => Promise<T>,
-  records: number,
-): Promise<T> {
+  const creations = records.map(({ headers }) => creationContext(headers));
+  const single = records.length === 1 ? records[0] : undefined;
+  const parent = options.parent ?? (single ? (creations[0] ?? EMPTY_CONTEXT) : context.active());
   const span = tracer().startSpan(
     `send ${topic}`,
-    { kind, links, attributes: { ...attributes, ...callerLocation() } },
+    {
+      kind: SpanKind.CLIENT,
+      links: creations.flatMap(linkTo),
+      attributes: {
+        ...messagingAttributes("send", topic, single),
+        ...(!single && { [ATTR_MESSAGING_BATCH_MESSAGE_COUNT]: records.length }),
+        ...callerLocation(),
+      },
+    },
     parent,
   );
-  const metricAttributes: Attributes = {
+  return ended(span, trace.setSpan(parent, span), () => measured(topic, records.length, send));
+}
+
+/** Runs `work` in a span, with the headers that carry the span's context; then the span ends. */
+function withHeadersOf<T>(span: Span, work: (headers: TraceHeaders) => Promise<T>): Promise<T> {
+  const own = trace.setSpan(context.active(), span);
+  const headers = injectedHeaders(own);
+  showInjected(own, headers);
+  return ended(span, own, () => work(headers));
+}
+
+/** The one way in which these spans end. */
+async function ended<T>(span: Span, own: Context, work: () => Promise<T>): Promise<T> {
+  try {
+    return await context.with(own, work);
+  } catch (error) {
+    failSpan(span, errorTypeOf(error), error);
+    throw error;
+  } finally {
+    span.end();
+  }
+}
+
+/** Counts what is sent, and how long it takes. */
+async function measured<T>(topic: string, count: number, send: () => Promise<T>): Promise<T> {
+  const attributes: Attributes = {
     [ATTR_MESSAGING_SYSTEM_NAME]: "kafka",
     [ATTR_MESSAGING_OPERATION_NAME]: "send",
     [ATTR_MESSAGING_DESTINATION_NAME]: topic,
   };
   const startedMs = performance.now();
   try {
-    return await context.with(trace.setSpan(parent, span), send);
+    return await send();
   } catch (error) {
-    metricAttributes[ATTR_ERROR_TYPE] = errorTypeOf(error);
-    failSpan(span, errorTypeOf(error), error);
+    attributes[ATTR_ERROR_TYPE] = errorTypeOf(error);
     throw error;
   } finally {
-    const seconds = (performance.now() - startedMs) / 1000;
-    messagingClientSentMessages.add(records, metricAttributes);
-    messagingClientOperationDuration.record(seconds, {
-      ...metricAttributes,
+    messagingClientSentMessages.add(count, attributes);
+    messagingClientOperationDuration.record((performance.now() - startedMs) / 1000, {
+      ...attributes,
       [ATTR_MESSAGING_OPERATION_TYPE]: "send",
     });
-    span.end();
   }
-}
-
-/** The attributes that every span about a Kafka message has. */
-export function messagingAttributes(
-  operation: "create" | "send" | "process",
-  topic: string,
-  key?: string,
-): Attributes {
-  const attributes: Attributes = {
-    [ATTR_MESSAGING_SYSTEM_NAME]: "kafka",
-    [ATTR_MESSAGING_OPERATION_NAME]: operation,
-    [ATTR_MESSAGING_OPERATION_TYPE]: operation,
-    [ATTR_MESSAGING_DESTINATION_NAME]: topic,
-  };
-  if (key !== undefined) attributes[ATTR_KAFKA_MESSAGE_KEY] = key;
-  return attributes;
-}
-
-/** A record's key as text; a key that is no text has no form that could stand on a span. */
-export function keyText(key: Buffer | null): string | undefined {
-  return key && isUtf8(key) ? key.toString() : undefined;
-}
-
-/** A link to a message's creation context; none where the message brought no context along. */
-export function linkTo(creation: Context): Link[] {
-  const spanContext = trace.getSpanContext(creation);
-  return spanContext ? [{ context: spanContext }] : [];
 }

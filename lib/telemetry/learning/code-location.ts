@@ -15,9 +15,25 @@ import {
   ATTR_CODE_FUNCTION_NAME,
   ATTR_CODE_LINE_NUMBER,
 } from "../attributes.ts";
+import { projectRoot } from "./project-root.ts";
 
-const REPOSITORY = resolve(import.meta.dir, "../../..");
-const LAYER = `lib${sep}telemetry${sep}`;
+/** Whose lines count, and how they are named. */
+export interface Source {
+  /** The layer's own folder, wherever it lies. Its lines are never the caller's. */
+  layer: string;
+  /** The folder that paths are relative to. */
+  root: string;
+  /** Beginnings of such paths; a line there goes before a nearer one elsewhere. */
+  preferred: readonly string[];
+}
+
+// Not by a folder's name: the layer may be a package, a copy under another name, or a linked folder. What
+// is linked is known here and on the stack alike by where it really lies.
+const source: Source = {
+  layer: resolve(import.meta.dir, ".."),
+  root: projectRoot(),
+  preferred: [],
+};
 
 let enabled = process.env["ORDERFLOW_CODE_LOCATION"] === "on";
 
@@ -32,33 +48,48 @@ export function setCodeLocationEnabled(value: boolean): void {
 }
 
 /**
- * The line outside the telemetry layer that is being executed: the nearest one in `services/`, or
- * where there is none on the stack, in `lib/` or `scripts/`.
+ * Says where the lines are that tell a reader most. Without it the nearest line outside the layer is
+ * shown, which may be a helper that all callers share.
+ * @param prefixes of paths below the project's root, for example `services/`
+ */
+export function preferCallersIn(prefixes: readonly string[]): void {
+  source.preferred = prefixes;
+}
+
+/**
+ * The line outside the telemetry layer that is being executed: the nearest one that is preferred, or
+ * where there is none on the stack, the nearest one of the project's own.
  *
- * @returns `code.function.name`, `code.file.path` (relative to the repository) and
+ * @returns `code.function.name`, `code.file.path` (relative to the project's root) and
  *   `code.line.number`; undefined when switched off or when no such line is on the stack
  */
 export function callerLocation(): Attributes | undefined {
-  return enabled ? locationFromStack(new Error().stack ?? "") : undefined;
+  return enabled ? locationFromStack(new Error().stack ?? "", source) : undefined;
 }
 
 /** Reads a stack as Bun prints it (`    at name (file:line:column)`). Exported for its test. */
-export function locationFromStack(stack: string): Attributes | undefined {
+export function locationFromStack(
+  stack: string,
+  { layer, root, preferred }: Source,
+): Attributes | undefined {
   let fallback: Attributes | undefined;
   for (const line of stack.split("\n")) {
     const frame = /^\s*at (?:(.*?) \()?(?:file:\/\/)?([^()]+?):(\d+)(?::\d+)?\)?$/.exec(line);
     if (!frame) continue;
     const [, name, file, lineNumber] = frame;
     // The runtime's own frames are of a file "native".
-    if (!file || !isAbsolute(file)) continue;
-    const path = relative(REPOSITORY, file);
-    if (path.startsWith("..") || path.includes("node_modules") || path.startsWith(LAYER)) continue;
+    if (!file || !isAbsolute(file) || file.startsWith(layer + sep)) continue;
+    const path = relative(root, file);
+    // The project itself may lie in somebody's node_modules; what its own hold is not the project's.
+    if (path.split(sep).includes("node_modules")) continue;
     const location = {
       [ATTR_CODE_FUNCTION_NAME]: functionName(name),
       [ATTR_CODE_FILE_PATH]: path.split(sep).join("/"),
       [ATTR_CODE_LINE_NUMBER]: Number(lineNumber),
     };
-    if (path.startsWith(`services${sep}`)) return location;
+    if (preferred.length === 0 || preferred.some((prefix) => path.startsWith(prefix))) {
+      return location;
+    }
     fallback ??= location;
   }
   return fallback;

@@ -2,6 +2,6 @@
  * All that is only for learning: from a span to the line that made it, and to the header that it sent.
  * The folder may be deleted: spans then carry neither.
  */
-export { callerLocation } from "./code-location.ts";
+export { callerLocation, codeLocationEnabled, preferCallersIn } from "./code-location.ts";
 export { showInjected } from "./injected.ts";
-export { rememberRouteLocations, routeLocation } from "./route-location.ts";
+export { lineOfRoute, rememberRoutes } from "./route-location.ts";

@@ -1,28 +1,140 @@
-import { afterEach, expect, test } from "bun:test";
+/** The line behind a span, with the layer in all the places where projects keep what they use. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { cp, mkdir, mkdtemp, readdir, realpath, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+
+const LAYER = resolve(import.meta.dir, "..");
+const INSTALLED = dirname(dirname(Bun.resolveSync("hono/package.json", import.meta.dir)));
+
+/** The program; a comment marks the line that is to be found on the span of that name. */
+const main = (layer: string) => `
 import { Elysia } from "elysia";
-import { setCodeLocationEnabled } from "./code-location.ts";
-import { rememberRouteLocations, routeLocation } from "./route-location.ts";
+import { Hono } from "hono";
+import { traced } from "${layer}/http/bun.ts";
+import { elysiaTelemetry } from "${layer}/http/elysia.ts";
+import { honoTelemetry } from "${layer}/http/hono.ts";
+import { inSpan } from "${layer}/span.ts";
+import { recordSpans } from "${layer}/testing/record-spans.ts";
 
-afterEach(() => setCodeLocationEnabled(false));
+const recording = recordSpans();
 
-test("off: the app is left as it is and nothing is known", () => {
-  setCodeLocationEnabled(false);
-  const app = new Elysia();
-  const { get } = app;
-  expect(rememberRouteLocations(app).get).toBe(get);
-  app.get("/off", () => "x");
-  expect(routeLocation("GET", "/off")).toBeUndefined();
+const same = () => "same";
+const plugin = new Elysia({ prefix: "/plugin" })
+  .get("/users/:id", ({ params }) => params.id) //= GET /e/plugin/users/:id
+  .get("/", () => "all"); //= GET /e/plugin/
+const before = new Elysia().get("/before", () => "before"); //= GET /e/before
+const elysia = (aot: boolean) =>
+  new Elysia({ prefix: "/e", aot })
+    .use(before)
+    .use(elysiaTelemetry())
+    .use(plugin)
+    .get("/same-1", same) //= GET /e/same-1
+    .get("/same-2", same) //= GET /e/same-2
+    .get("/static", "text") //= GET /e/static
+    // JavaScriptCore drops the frame of a function that ends in a call: the line is that of "group".
+    .group("/group", (app) => //= POST /e/group/items
+      app.post("/items", () => "items"))
+    .guard({}, (app) => {
+      app.get("/guarded", () => "guarded"); //= GET /e/guarded
+      return app;
+    })
+    .mount("/mounted", new Elysia()
+      .use(elysiaTelemetry())
+      .get("/inner", () => "inner") //= GET /e/mounted/inner
+      .fetch,
+    );
+
+const users = new Hono()
+  .get("/:id", (c) => c.text("user")) //= GET /h/users/:id
+  .onError((error, c) => c.text(error.message, 500));
+const hono = new Hono().use(honoTelemetry());
+hono.get("/h/plain", (c) => c.text("plain")); //= GET /h/plain
+hono.basePath("/h/base").post("/items", (c) => c.text("items")); //= POST /h/base/items
+hono.route("/h/users", users);
+
+async function step() {
+  await inSpan("step", {}, async () => undefined); //= step
+}
+
+const server = Bun.serve(
+  traced({ //= GET /b/users/:id
+    port: 0,
+    routes: { "/b/users/:id": (request) => new Response(request.params.id) },
+  }),
+);
+
+for (const aot of [true, false]) {
+  const app = elysia(aot);
+  for (const path of ["plugin/users/7", "plugin/", "before", "same-1", "same-2", "static", "guarded"]) {
+    await app.handle(new Request("http://host/e/" + path));
+  }
+  await app.handle(new Request("http://host/e/group/items", { method: "POST" }));
+  if (aot) await app.handle(new Request("http://host/e/mounted/inner"));
+}
+for (const path of ["plain", "users/7"]) await hono.request("/h/" + path);
+await hono.request("/h/base/items", { method: "POST" });
+await (await fetch(new URL("/b/users/7", server.url))).text();
+await step();
+await server.stop(true);
+console.log(JSON.stringify(recording.spans().map(({ name, attributes: its }) =>
+  [name, its["code.file.path"] + ":" + its["code.line.number"]])));
+`;
+
+let folder: string;
+beforeAll(async () => {
+  folder = await realpath(await mkdtemp(join(tmpdir(), "layer-")));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+test.each([
+  ["in node_modules", "node_modules/@orderflow/telemetry", "main.ts"],
+  ["copied under another name", "vendor/foo", "src/main.ts"],
+  ["copied two levels down", "lib/telemetry", "services/shop/index.ts"],
+  ["copied beside the program", "telemetry", "main.ts"],
+])("%s, every span names the line of the project that made it", async (_, layer, file) => {
+  const project = await createProject();
+  await cp(LAYER, join(project, layer), { recursive: true });
+  await expectLines(project, join(project, layer), file);
 });
 
-test("on: routes work as before, also chained ones", async () => {
-  setCodeLocationEnabled(true);
-  const app = rememberRouteLocations(new Elysia());
-  app.get("/a/:id", ({ params }) => params.id).post("/a", ({ body }) => body as string);
-  expect(await (await app.handle(new Request("http://localhost/a/7"))).text()).toBe("7");
-  const post = new Request("http://localhost/a", {
-    method: "POST",
-    body: "hello",
-    headers: { "content-type": "text/plain" },
+test("as a workspace's package that is linked, every span names the line that made it", async () => {
+  const project = await createProject({ workspaces: ["packages/*"] });
+  await cp(LAYER, join(project, "packages/telemetry"), { recursive: true });
+  await mkdir(join(project, "node_modules/@orderflow"));
+  const link = join(project, "node_modules/@orderflow/telemetry");
+  await symlink(join(project, "packages/telemetry"), link);
+  await Bun.write(join(project, "packages/shop/package.json"), "{}");
+  await expectLines(project, link, "packages/shop/main.ts");
+});
+
+/** A folder with what the layer and the program need, as an installation would put it there. */
+async function createProject(manifest: object = {}): Promise<string> {
+  const project = await mkdtemp(join(folder, "project-"));
+  await Bun.write(join(project, "package.json"), JSON.stringify(manifest));
+  await mkdir(join(project, "node_modules"));
+  for (const name of await readdir(INSTALLED)) {
+    if (name.startsWith(".") || name === "@orderflow") continue;
+    await symlink(join(INSTALLED, name), join(project, "node_modules", name));
+  }
+  return project;
+}
+
+/** Runs the program as `file` of a project, and compares its spans' lines with those that are marked. */
+async function expectLines(project: string, layer: string, file: string): Promise<void> {
+  const source = main(layer);
+  await Bun.write(join(project, file), source);
+  const child = Bun.spawn([process.execPath, join(project, file)], {
+    // The paths are the same wherever the program is started.
+    cwd: tmpdir(),
+    env: { ...process.env, ORDERFLOW_CODE_LOCATION: "on" },
+    stdout: "pipe",
   });
-  expect(await (await app.handle(post)).text()).toBe("hello");
-});
+  const spans: [string, string][] = JSON.parse(await child.stdout.text());
+  const marked = source.split("\n").flatMap((line, at): [string, string][] => {
+    const name = line.split("//= ")[1];
+    return name ? [[name, `${file}:${at + 1}`]] : [];
+  });
+  expect(Object.fromEntries(spans)).toEqual(Object.fromEntries(marked));
+  expect(spans.length).toBeGreaterThan(marked.length);
+}

@@ -1,34 +1,56 @@
 /**
- * Where each route was registered. While a request is handled no frame of the service is on the
- * stack yet, so the line to show for a SERVER span is the one that registered the route.
+ * Where each route was registered. While a request is handled no frame of the app is on the stack yet,
+ * so the line to show for a SERVER span is the one that registered the route.
+ *
+ * Frameworks register a route again when an app becomes part of another (`use`, `group`, `route`): the
+ * handler is the same then, and the path ends as before. The line is that of the first time.
  */
 import type { Attributes } from "@opentelemetry/api";
-import type { Elysia } from "elysia";
 import { callerLocation, codeLocationEnabled } from "./code-location.ts";
 
-const VERBS = ["get", "post", "put", "patch", "delete"] as const;
-
-const locations = new Map<string, Attributes>();
-
-/**
- * Remembers, from now on, the line of each route that is registered on an app. Without code
- * locations it leaves the app as it is.
- */
-export function rememberRouteLocations<App extends Elysia>(app: App): App {
-  if (!codeLocationEnabled()) return app;
-  for (const verb of VERBS) {
-    const register = app[verb];
-    Reflect.set(app, verb, function (this: App, path: string, ...rest: unknown[]) {
-      const location = callerLocation();
-      if (location) locations.set(`${verb.toUpperCase()} ${path}`, location);
-      return Reflect.apply(register, this, [path, ...rest]);
-    });
-  }
-  return app;
+/** One registration, as the framework's method was told it. */
+export interface Registration {
+  /** What the framework made of it; the line is asked for by this. */
+  route: object | undefined;
+  handler: unknown;
+  path: string;
 }
 
-/** The line that registered a route, if it is known. HEAD is answered by the GET route. */
-export function routeLocation(method: string, route: string): Attributes | undefined {
-  if (locations.size === 0) return undefined;
-  return locations.get(`${method === "HEAD" ? "GET" : method} ${route}`);
+const lines = new WeakMap<object, Attributes>();
+const ofHandlers = new WeakMap<object, { path: string; line: Attributes }[]>();
+
+/**
+ * Remembers, from now on, the line of each route that is registered by a method of a framework's class.
+ * Without code locations it leaves the class as it is.
+ * @param read tells from the method's arguments, after it was called, what was registered
+ */
+export function rememberRoutes<Self extends object>(
+  prototype: Self,
+  method: string,
+  read: (self: Self, args: readonly unknown[]) => Registration,
+): void {
+  if (!codeLocationEnabled()) return;
+  const register = Reflect.get(prototype, method) as (...args: unknown[]) => unknown;
+  Reflect.set(prototype, method, function (this: Self, ...args: unknown[]) {
+    const result = Reflect.apply(register, this, args);
+    const { route, handler, path } = read(this, args);
+    const line = lineOfHandler(handler, path);
+    if (route && line) lines.set(route, line);
+    return result;
+  });
+}
+
+/** The line that registered a route, if it is known. */
+export function lineOfRoute(route: object | undefined): Attributes | undefined {
+  return route && lines.get(route);
+}
+
+function lineOfHandler(handler: unknown, path: string): Attributes | undefined {
+  if (typeof handler !== "function") return callerLocation();
+  const known = ofHandlers.get(handler) ?? [];
+  const before = known.find((registration) => path.endsWith(registration.path));
+  if (before) return before.line;
+  const line = callerLocation();
+  if (line) ofHandlers.set(handler, [...known, { path, line }]);
+  return line;
 }

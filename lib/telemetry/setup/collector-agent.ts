@@ -7,9 +7,7 @@ import http, { type ClientRequest } from "node:http";
 import https from "node:https";
 import { BlockList, isIP } from "node:net";
 import { diag } from "@opentelemetry/api";
-
-type Env = Readonly<Record<string, string | undefined>>;
-type Signal = "TRACES" | "METRICS" | "LOGS";
+import { compressionOf, type Env, type Signal } from "./environment.ts";
 
 /** OpenTelemetry's defaults for OTEL_EXPORTER_OTLP_ENDPOINT and _TIMEOUT. */
 const DEFAULT_ENDPOINT = "http://localhost:4318";
@@ -24,8 +22,9 @@ const GRACE_MS = 1_000;
  *
  * @param env usually process.env, which the exporter itself reads
  * @param signal which exporter it is for, as in the variables' names
+ * @param ending when it aborts, the connections are closed: those that wait for an answer as well
  */
-export function agentOptions(env: Env, signal: Signal) {
+export function agentOptions(env: Env, signal: Signal, ending?: AbortSignal) {
   const endpoint = setting(env, signal, "ENDPOINT") ?? DEFAULT_ENDPOINT;
   // What is wrong with the endpoint is the exporter's to say.
   const proxy = URL.canParse(endpoint) ? proxyFor(new URL(endpoint), env) : undefined;
@@ -38,33 +37,45 @@ export function agentOptions(env: Env, signal: Signal) {
   const timeoutMs = Number(setting(env, signal, "TIMEOUT"));
   const limitMs = (timeoutMs > 0 ? timeoutMs : DEFAULT_TIMEOUT_MS) + GRACE_MS;
   return {
+    // The exporter knows the words in small letters only. Its type is an enum of a package that we do
+    // not depend on.
+    compression: compressionOf(env, signal) as never,
     httpAgentOptions(protocol: string): http.Agent {
       // Whether it goes through the proxy is decided by now: Node's own NO_PROXY knows no subnets.
       const proxyEnv = proxy === undefined ? {} : { HTTP_PROXY: proxy, HTTPS_PROXY: proxy };
       const options = { keepAlive: true, proxyEnv };
       return protocol === "http:"
-        ? limited(new http.Agent(options), limitMs)
-        : limited(new https.Agent({ ...options, ...tls }), limitMs);
+        ? limited(new http.Agent(options), limitMs, ending)
+        : limited(new https.Agent({ ...options, ...tls }), limitMs, ending);
     },
   };
 }
 
 /**
- * Makes an agent end each request after a time. Node's agents are given every request by their
+ * Makes an agent end each request after a time, and all of them when `ending` aborts. Node's agents are given every request by their
  * `addRequest`, which is no documented method, and the only place where a request of the exporter's can
  * be met. Without one, its limit of silence is what is left.
  */
-function limited(agent: http.Agent, limitMs: number): http.Agent {
+function limited(agent: http.Agent, limitMs: number, ending?: AbortSignal): http.Agent {
   const addRequest: unknown = Reflect.get(agent, "addRequest");
   if (typeof addRequest !== "function") {
     diag.warn("an answer of the collector that trickles may hold its place for long");
     return agent;
   }
+  const open = new Set<ClientRequest>();
+  ending?.addEventListener("abort", () => {
+    for (const request of open) request.destroy(new Error("the process ends"));
+    agent.destroy();
+  });
   Reflect.set(agent, "addRequest", (request: ClientRequest, ...rest: unknown[]): unknown => {
     const late = Object.assign(new Error("the export took too long"), { code: "ETIMEDOUT" });
     const timer = setTimeout(() => request.destroy(late), Math.min(limitMs, TIMER_MS_MAX));
     timer.unref();
-    request.once("close", () => clearTimeout(timer));
+    open.add(request);
+    request.once("close", () => {
+      clearTimeout(timer);
+      open.delete(request);
+    });
     return addRequest.call(agent, request, ...rest);
   });
   return agent;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { assert, constantFrom, property, array } from "fast-check";
 import { withoutLiterals } from "./text.ts";
+import type { SqlSystem } from "./words.ts";
 
 describe("a statement's text", () => {
   test.each([
@@ -26,6 +27,16 @@ describe("a statement's text", () => {
     ["SELECT name'a'", "SELECT name?"],
     ["", ""],
   ])("%s → %s", (text, shown) => expect(withoutLiterals(text)).toBe(shown));
+
+  test.each<[SqlSystem, string, string]>([
+    ["mysql", `SELECT 'a\\' LEAK', "b\\" LEAK", 1 # LEAK'`, "SELECT ?, ?, ?"],
+    ["mariadb", "SELECT `a`, ? FROM `b 'c`", "SELECT `a`, ? FROM `b 'c`"],
+    ["mysql", "SELECT `open 'LEAK'", "SELECT ?"],
+    ["sqlite", "SELECT 'a\\', x'1F', ?1, :b, @c, $d", "SELECT ?, ?, ?1, :b, @c, $d"],
+    ["sqlite", `SELECT "a" FROM [b 'c] -- LEAK`, `SELECT "a" FROM [b 'c]`],
+  ])("of %s: %s → %s", (system, text, shown) => {
+    expect(withoutLiterals(text, system)).toBe(shown);
+  });
 
   test("never shows what stands in a literal, whatever stands around it", () => {
     const literals = constantFrom(

@@ -70,6 +70,9 @@ export const CODE_ATTRIBUTES: Record<string, AttributeRule> = {
 /** On any span that a learning switch has struck; the flows run without them. */
 export const FAULT_ATTRIBUTE = "orderflow.fault";
 
+/** The header that a span sent, where code locations are on. */
+export const INJECTED_ATTRIBUTE = "orderflow.propagation.traceparent";
+
 const injected: AttributeRule = {
   type: "string",
   level: "recommended",
@@ -102,7 +105,7 @@ const HTTP_SERVER: SpanType = {
   name: (span) => `${methodInName(span)} ${textOf(span, "http.route")}`.trimEnd(),
   about: "One for each request, also for those that match no route, are refused or break off.",
   page: `${PAGES}/http/http-spans.md#http-server-span`,
-  file: "http-server.ts",
+  file: "http/server.ts",
   attributes: {
     "http.request.method": {
       type: "string",
@@ -170,7 +173,7 @@ const HTTP_CLIENT: SpanType = {
   name: methodInName,
   about: "One for each try.",
   page: `${PAGES}/http/http-spans.md#http-client-span`,
-  file: "http-client.ts",
+  file: "http/client.ts",
   attributes: {
     "http.request.method": { type: "string", level: "required", form: METHODS, about: "" },
     "server.address": { type: "string", level: "required", about: "of the service called" },
@@ -192,7 +195,7 @@ const HTTP_CLIENT: SpanType = {
       about: "from the second try on: 1, 2, …",
     },
     "error.type": { ...errorType, about: "the status (4xx, 5xx), else the error's code or class" },
-    "orderflow.propagation.traceparent": injected,
+    [INJECTED_ATTRIBUTE]: injected,
   },
   extra: {
     "status is ERROR exactly for 4xx, 5xx and no answer": (span) => {
@@ -231,7 +234,7 @@ const DATABASE: SpanType = {
   name: (span) => textOf(span, "db.query.summary"),
   about: "One for each statement, `BEGIN`, `COMMIT` and `ROLLBACK` included.",
   page: `${PAGES}/db/postgresql.md#spans`,
-  file: "sql.ts",
+  file: "sql/sql.ts",
   attributes: {
     "db.system.name": { type: "string", level: "required", form: /^postgresql$/, about: "" },
     "db.namespace": {
@@ -330,11 +333,11 @@ const CREATE: SpanType = {
   name: messagingName,
   about: "Its context goes into the record's headers and is never changed after.",
   page: `${PAGES}/messaging/kafka.md#create-span`,
-  file: "kafka-producer.ts",
+  file: "kafka/producer.ts",
   attributes: {
     ...messaging("create"),
     "kafka.message.key": { ...messageKey, level: "required" },
-    "orderflow.propagation.traceparent": injected,
+    [INJECTED_ATTRIBUTE]: injected,
   },
 };
 
@@ -348,7 +351,7 @@ const SEND: SpanType = {
   about:
     "Links to each record's creation context; with one record that context is the parent too, with several the parent is `relay outbox`.",
   page: `${PAGES}/messaging/kafka.md#send-span-client`,
-  file: "kafka-producer.ts",
+  file: "kafka/producer.ts",
   attributes: {
     ...messaging("send"),
     "kafka.message.key": {
@@ -375,12 +378,13 @@ const DEAD_LETTER: SpanType = {
   id: "messaging.dead_letter",
   title: "Record given up",
   matches: (span) => operationIs("send")(span) && isDeadLetter(span),
-  kind: "PRODUCER",
+  kind: "CLIENT",
   nameForm: "`send {topic}.dlq`",
   name: messagingName,
-  about: "The record keeps its creation context; the span links to it.",
-  page: `${PAGES}/messaging/kafka.md#send-span-producer`,
-  file: "kafka-producer.ts",
+  about:
+    "Child of the handling. The record keeps its own creation context, which the span links to: so it is no PRODUCER.",
+  page: `${PAGES}/messaging/kafka.md#send-span-client`,
+  file: "kafka/producer.ts",
   attributes: {
     ...messaging("send"),
     "kafka.message.key": messageKey,
@@ -398,7 +402,7 @@ const PROCESS: SpanType = {
   about:
     "Child of the message's creation context, and links to it. Events: `retry` before each further try, `abandoned` where the record is given back.",
   page: `${PAGES}/messaging/kafka.md#process-span`,
-  file: "kafka-consumer.ts",
+  file: "kafka/consumer.ts",
   attributes: {
     ...messaging("process"),
     "messaging.consumer.group.name": { type: "string", level: "required", about: "" },

@@ -1,0 +1,80 @@
+/**
+ * What a SERVER span tells of a request: method, path, query, host and user agent, cut out of the
+ * request by hand. A URL object would cost more than the span.
+ */
+import type { Attributes } from "@opentelemetry/api";
+import {
+  ATTR_HTTP_REQUEST_METHOD,
+  ATTR_HTTP_REQUEST_METHOD_ORIGINAL,
+  ATTR_SERVER_ADDRESS,
+  ATTR_SERVER_PORT,
+  ATTR_URL_PATH,
+  ATTR_URL_QUERY,
+  ATTR_URL_SCHEME,
+  ATTR_USER_AGENT_ORIGINAL,
+} from "../attributes.ts";
+import { redactPath, redactQuery } from "../logs/redact.ts";
+
+/** RFC 9110 and RFC 5789; any other method is `_OTHER`, so that a caller cannot invent series. */
+const KNOWN_METHODS = new Set(
+  (
+    process.env["OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"] ||
+    "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,TRACE,QUERY"
+  ).split(/\s*,\s*/),
+);
+
+/** A name or an IPv4 address, or an IPv6 address in brackets; then the port, if it is not the scheme's own. */
+const HOST = /^(?:([^\s:/?#@[\]]+)|\[([\da-f:.]+)\])(?::(\d{1,5}))?$/i;
+
+/** What a request is for. */
+export interface Target {
+  /** `http` or `https`. */
+  scheme: string;
+  /** As in the Host header; empty where that was none. */
+  host: string;
+  path: string;
+  query: string;
+}
+
+/** Cuts a request's URL. With a Host header that is not valid the runtime gives the path alone. */
+export function targetOf({ url }: Request): Target {
+  const hostAt = url.startsWith("/") ? 0 : url.indexOf("://") + 3;
+  const pathAt = url.indexOf("/", hostAt);
+  const queryAt = url.indexOf("?", pathAt);
+  return {
+    scheme: url.startsWith("https:") ? "https" : "http",
+    host: url.slice(hostAt, pathAt),
+    path: url.slice(pathAt, queryAt < 0 ? undefined : queryAt),
+    query: queryAt < 0 ? "" : url.slice(queryAt + 1),
+  };
+}
+
+/** The method as it may name series: one that is known, or `_OTHER`. */
+export function knownMethod(method: string): string {
+  return KNOWN_METHODS.has(method) ? method : "_OTHER";
+}
+
+/** @param method as {@link knownMethod} says it */
+export function requestAttributes(
+  request: Request,
+  method: string,
+  { scheme, host, path, query }: Target,
+): Attributes {
+  const attributes: Attributes = {
+    [ATTR_HTTP_REQUEST_METHOD]: method,
+    [ATTR_URL_PATH]: redactPath(path),
+    [ATTR_URL_SCHEME]: scheme,
+  };
+  if (method === "_OTHER") attributes[ATTR_HTTP_REQUEST_METHOD_ORIGINAL] = request.method;
+  if (query !== "") attributes[ATTR_URL_QUERY] = redactQuery(query);
+  const [, name, ipv6, written] = HOST.exec(host) ?? [];
+  const address = name ?? ipv6;
+  const port = written === undefined ? (scheme === "https" ? 443 : 80) : Number(written);
+  if (address !== undefined && port > 0 && port <= 65_535) {
+    attributes[ATTR_SERVER_ADDRESS] = address;
+    attributes[ATTR_SERVER_PORT] = port;
+  }
+  const userAgent = request.headers.get("user-agent");
+  if (userAgent) attributes[ATTR_USER_AGENT_ORIGINAL] = userAgent;
+  return attributes;
+}

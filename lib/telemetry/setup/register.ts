@@ -1,0 +1,43 @@
+/** Who traces this process: OpenTelemetry's API takes the first that registers, and no other. */
+import {
+  context,
+  diag,
+  metrics,
+  propagation,
+  trace,
+  type ContextManager,
+  type MeterProvider,
+  type TextMapPropagator,
+  type TracerProvider,
+} from "@opentelemetry/api";
+import { logger } from "../logs/logger.ts";
+
+/**
+ * Registers context manager, propagator and providers for the whole process. Where another tracer
+ * provider was first, that is said once: its spans are then the only ones, those of this layer's
+ * functions among them, and they go where it exports to.
+ *
+ * @param providers left out where telemetry is switched off: context is passed on even then
+ */
+export function register(
+  contexts: ContextManager,
+  propagator: TextMapPropagator,
+  providers?: { tracers: TracerProvider; meters: MeterProvider },
+): void {
+  // The API's own complaint is an error with its stack, for each of the four.
+  diag.disable();
+  context.setGlobalContextManager(contexts);
+  propagation.setGlobalPropagator(propagator);
+  if (providers === undefined) return;
+  metrics.setGlobalMeterProvider(providers.meters);
+  if (trace.setGlobalTracerProvider(providers.tracers)) return;
+  logger.warn(
+    `${whoIsFirst()} was registered first and traces this process: this set-up exports no spans`,
+  );
+}
+
+/** A Bun that traces by itself registers before any program's first line. */
+function whoIsFirst(): string {
+  const isBun = "otel" in Bun && Bun.otel !== undefined;
+  return isBun ? "Bun's own tracer (BUN_OTEL)" : "another tracer provider";
+}
