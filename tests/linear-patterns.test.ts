@@ -12,7 +12,7 @@ import { parseOrderCreated } from "#lib/orders/order-created.ts";
 import { orderMadeAt } from "#lib/orders/order-id.ts";
 import { readIdempotencyKey } from "#lib/service/idempotency-key.ts";
 import { isUtf8Query, isUuid } from "#lib/service/validation.ts";
-import { httpServerTelemetry } from "#lib/telemetry/http/server.ts";
+import { elysiaTelemetry } from "#lib/telemetry/http/elysia.ts";
 import {
   createPropagator,
   extractFromHttp,
@@ -82,7 +82,7 @@ const READERS: Readonly<Record<string, (text: string) => unknown>> = {
   },
 };
 
-const app = new Elysia().use(httpServerTelemetry()).get("/x", () => "");
+const app = new Elysia().use(elysiaTelemetry()).get("/x", () => "");
 
 const NO_TRACES = { get: () => undefined, all: () => [] };
 
