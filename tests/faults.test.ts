@@ -68,7 +68,7 @@ describe("slow-sql", () => {
     const slow = await traceOf("GET", "/orders?limit=1");
     const statement = named(slow, "SELECT orders.orders");
     expect(durationMs(statement)).toBeGreaterThanOrEqual(2_000);
-    expect(attribute(statement.span.attributes, "db.query.text")).toContain("pg_sleep(2)");
+    expect(attribute(statement.span.attributes, "db.query.text")).toContain("pg_sleep(?)");
     expect(faultsOf(slow)).toEqual({ "orders GET /orders": "slow-sql" });
     expect(errorsOf(slow)).toEqual([]);
 

@@ -12,8 +12,8 @@ afterEach(async () => {
   for (const run of undo.splice(0).toReversed()) await run();
 });
 
-/** Sends one mail through a mail service of its own. @returns what was seen until it had stopped */
-async function sendOneMail(env: Record<string, string>) {
+/** A mail service of its own that exports to a store of its own, and takes one mail. */
+async function mailing(env: Record<string, string>) {
   const store = await startTraceStore({ otlpPort: 0, queryPort: 0 });
   undo.push(() => store.stop());
   const email = await startServiceProcess("email", {
@@ -29,11 +29,20 @@ async function sendOneMail(env: Record<string, string>) {
     body: JSON.stringify({ to: "a@example.com", subject: "s", body: "b" }),
   });
   expect(response.status).toBe(200);
-  const spans = () => store.traces().flatMap((trace) => recordedSpans(trace));
+  return { email, spans: () => store.traces().flatMap((trace) => recordedSpans(trace)) };
+}
+
+/** Sends one mail. @returns what was seen until the service had stopped, its span at least */
+async function sendOneMail(env: Record<string, string>) {
+  const { email, spans } = await mailing(env);
   const [span] = await until("its span has arrived", () => spans().length > 0 && spans());
   await email.stop();
   return { span, exitCode: await email.exited, lines: email.lines };
 }
+
+/** What a line says of a variable. */
+const saysOf = (name: string) => (line: Record<string, unknown>) =>
+  line["level"] === "warn" && String(line["message"]).startsWith(`${name}:`);
 
 describe.each([
   ["OTEL_METRIC_EXPORT_INTERVAL", "1000"],
@@ -46,6 +55,13 @@ describe.each([
   ["OTEL_BSP_MAX_QUEUE_SIZE", "-5"],
   ["OTEL_BSP_EXPORT_TIMEOUT", "99999999999"],
   ["OTEL_PROPAGATORS", ""],
+  ["OTEL_PROPAGATORS", "TraceContext"],
+  ["OTEL_TRACES_EXPORTER", ""],
+  ["OTEL_TRACES_EXPORTER", "OTLP"],
+  ["OTEL_TRACES_SAMPLER", ""],
+  ["OTEL_TRACES_SAMPLER", "ALWAYS_ON"],
+  ["OTEL_EXPORTER_OTLP_COMPRESSION", "GZIP"],
+  ["OTEL_SDK_DISABLED", "False"],
   ["OTEL_SERVICE_NAME", ""],
 ])("%s=%s", (name, value) => {
   test(
@@ -65,6 +81,49 @@ test(
   async () => {
     const { lines } = await sendOneMail({ OTEL_RESOURCE_ATTRIBUTES: "service.name=mail" });
     expect(new Set(lines.map((line) => line["service.name"]))).toEqual(new Set(["mail"]));
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test.each([
+  ["OTEL_TRACES_EXPORTER", "jaeger"],
+  ["OTEL_TRACES_EXPORTER", "console"],
+  ["OTEL_TRACES_EXPORTER", "none,otlp"],
+  ["OTEL_METRICS_EXPORTER", "statsd"],
+  ["OTEL_LOGS_EXPORTER", "syslog"],
+  ["OTEL_SDK_DISABLED", "1"],
+  ["OTEL_PROPAGATORS", "b3"],
+  ["OTEL_TRACES_SAMPLER", "jaeger_remote"],
+  ["OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"],
+  ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd"],
+  ["OTEL_SPAN_LINK_COUNT_LIMIT", "many"],
+  ["OTEL_LOG_LEVEL", "loud"],
+])(
+  "%s=%s is told once, by name, and the default is used",
+  async (name, value) => {
+    const { span, exitCode, lines } = await sendOneMail({ [name]: value });
+    expect(span).toMatchObject({ name: "POST /send", parentSpanId: "00f067aa0ba902b7" });
+    expect(exitCode).toBe(0);
+    expect(lines.filter((line) => JSON.stringify(line).includes(name))).toHaveLength(1);
+    expect(lines.filter(saysOf(name))).toHaveLength(1);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test.each([
+  ["OTEL_TRACES_EXPORTER", "NONE"],
+  ["OTEL_TRACES_EXPORTER", "none"],
+  ["OTEL_SDK_DISABLED", "TRUE"],
+  ["OTEL_TRACES_SAMPLER", "Always_Off"],
+])(
+  "%s=%s exports no span, and says nothing of it",
+  async (name, value) => {
+    const { email, spans } = await mailing({ [name]: value });
+    // What it has made it sends before it stops.
+    await email.stop();
+    expect(await email.exited).toBe(0);
+    expect(spans()).toEqual([]);
+    expect(email.lines.filter(({ level }) => level === "warn")).toEqual([]);
   },
   TEST_TIMEOUT_MS,
 );

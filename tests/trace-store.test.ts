@@ -364,6 +364,10 @@ describe("Jaeger's query API", () => {
     expect(await dataOf("/api/operations?service=orders")).toEqual([
       { name: "POST", spanKind: "server" },
     ]);
+    const ofKind = (kind: string) => dataOf(`/api/operations?service=orders&spanKind=${kind}`);
+    expect(await ofKind("server")).toEqual([{ name: "POST", spanKind: "server" }]);
+    expect(await ofKind("client")).toEqual([]);
+    expect(await ofKind("")).toEqual([{ name: "POST", spanKind: "server" }]);
     expect((await query(store, "/api/operations")).status).toBe(400);
   });
 
@@ -389,6 +393,10 @@ describe("Jaeger's query API", () => {
     expect(await found(store, { tags: '{"error":"true"}' })).toEqual(second);
     expect(await found(store, { service: "orders", tags: '{"error":"false"}' })).toEqual(first);
     expect(await found(store, { minDuration: "15ms" })).toEqual(first);
+    expect(await found(store, { minDuration: "0" })).toEqual(both);
+    expect(await found(store, { minDuration: ".015s" })).toEqual(first);
+    expect(await found(store, { minDuration: "15.ms" })).toEqual(first);
+    expect(await found(store, { minDuration: "0s", maxDuration: ".5s" })).toEqual(both);
     expect(await found(store, { maxDuration: "1.5ms", service: "orders" })).toEqual(second);
     expect(await found(store, { start: "1500000" })).toEqual(second);
     expect(await found(store, { end: "1500000" })).toEqual(first);
@@ -396,14 +404,20 @@ describe("Jaeger's query API", () => {
     expect(await found(store, { lookback: "custom" })).toEqual(both);
   });
 
-  test.each(["limit=0", "limit=x", "start=x", "minDuration=5", "tags=[1]", "tag=x", "traceID=xyz"])(
-    "refuses %s with 400 and a reason",
-    async (parameters) => {
-      const { status, body } = await query(await start(), `/api/traces?${parameters}`);
-      expect(status).toBe(400);
-      expect(body.errors).toEqual([{ code: 400, msg: expect.any(String) }]);
-    },
-  );
+  test.each([
+    "limit=0",
+    "limit=x",
+    "start=x",
+    "minDuration=5",
+    "minDuration=.s",
+    "tags=[1]",
+    "tag=x",
+    "traceID=xyz",
+  ])("refuses %s with 400 and a reason", async (parameters) => {
+    const { status, body } = await query(await start(), `/api/traces?${parameters}`);
+    expect(status).toBe(400);
+    expect(body.errors).toEqual([{ code: 400, msg: expect.any(String) }]);
+  });
 
   test("refuses a longest duration below the shortest", async () => {
     const { status } = await query(await start(), "/api/traces?minDuration=2s&maxDuration=1s");

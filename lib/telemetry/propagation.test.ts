@@ -223,7 +223,16 @@ describe("OTEL_PROPAGATORS", () => {
     expect(fieldsOf("baggage")).toEqual(["baggage"]);
     expect(fieldsOf("none")).toEqual([]);
     expect(fieldsOf(" tracecontext , tracecontext ")).toEqual(["traceparent", "tracestate"]);
+    expect(fieldsOf("TraceContext")).toEqual(["traceparent", "tracestate"]);
     expect(createPropagator("b3,tracecontext,magic").unknown).toEqual(["b3", "magic"]);
+    expect(fieldsOf("b3,baggage")).toEqual(["baggage"]);
+  });
+
+  test("is the default where nothing in it is known, or none stands beside others", () => {
+    expect(fieldsOf("b3")).toEqual(["baggage", "traceparent", "tracestate"]);
+    expect(fieldsOf("none,baggage")).toEqual(["baggage", "traceparent", "tracestate"]);
+    expect(createPropagator("none,baggage").isContradictory).toBe(true);
+    expect(createPropagator("None").isContradictory).toBe(false);
   });
 });
 

@@ -23,11 +23,12 @@ import {
   W3CBaggagePropagator,
   W3CTraceContextPropagator,
 } from "@opentelemetry/core";
+import { parseWords, type WordList } from "./setup/environment.ts";
 
 const TRACEPARENT = "traceparent";
 const TRACESTATE = "tracestate";
 
-const DEFAULT_PROPAGATORS = "tracecontext,baggage";
+const PROPAGATORS = ["tracecontext", "baggage"];
 
 /** What a header's value may be made of; what came with a record may hold anything else. */
 const HEADER_VALUE = /^[\t\x20-\x7e]+$/;
@@ -40,23 +41,18 @@ export type TraceHeaders = Record<string, string>;
 
 /**
  * Builds the propagator that OTEL_PROPAGATORS asks for.
- * @param names comma-separated; `tracecontext`, `baggage` and `none` are known, others are reported;
- *   empty counts as not set
- * @returns the propagator, and the names that were not known
+ * @param names comma-separated, in any letters; `tracecontext`, `baggage` and `none` are known; empty
+ *   counts as not set, and so does a list with nothing known in it, or with `none` beside others
+ * @returns the propagator, and what was wrong with the names
  */
-export function createPropagator(names?: string): {
-  propagator: TextMapPropagator;
-  unknown: string[];
-} {
-  const propagators: TextMapPropagator[] = [];
-  const unknown: string[] = [];
-  const wanted = (names?.trim() || DEFAULT_PROPAGATORS).split(",").map((part) => part.trim());
-  for (const name of new Set(wanted)) {
-    if (name === "tracecontext") propagators.push(new TraceContextPropagator());
-    else if (name === "baggage") propagators.push(new W3CBaggagePropagator());
-    else if (name !== "none" && name !== "") unknown.push(name);
-  }
-  return { propagator: new CompositePropagator({ propagators }), unknown };
+export function createPropagator(
+  names?: string,
+): { propagator: TextMapPropagator } & Pick<WordList, "unknown" | "isContradictory"> {
+  const { chosen, ...problems } = parseWords(names, PROPAGATORS, PROPAGATORS);
+  const propagators = chosen.map((name) =>
+    name === "baggage" ? new W3CBaggagePropagator() : new TraceContextPropagator(),
+  );
+  return { propagator: new CompositePropagator({ propagators }), ...problems };
 }
 
 /**

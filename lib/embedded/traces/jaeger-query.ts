@@ -92,7 +92,9 @@ function answerOperationNames(source: TraceSource, _: URLSearchParams, service: 
 function answerOperations(source: TraceSource, parameters: URLSearchParams): Response {
   const service = parameters.get("service");
   if (!service) throw new BadQuery("parameter 'service' is required");
-  return listed(operationsOf(source, service));
+  const kind = parameters.get("spanKind")?.toLowerCase() || undefined;
+  const operations = operationsOf(source, service);
+  return listed(operations.filter(({ spanKind }) => kind === undefined || spanKind === kind));
 }
 
 function oneTrace(source: TraceSource, _: URLSearchParams, id: string): Response {
@@ -214,18 +216,25 @@ const MICROS_PER_UNIT: Readonly<Record<string, number>> = {
   d: 86_400_000_000,
 };
 
-/** @returns microseconds of a duration in Go's notation, e.g. "1.5s" or "1m30s"; days too, which the UI sends */
+const UNITS = Object.keys(MICROS_PER_UNIT).join("|");
+const AMOUNT = String.raw`(\d+(?:\.\d*)?|\.\d+)`;
+const DURATION = new RegExp(`^(?:${AMOUNT}(?:${UNITS}))+$`);
+const DURATION_PART = new RegExp(`${AMOUNT}(${UNITS})`, "g");
+
+/**
+ * @returns microseconds of a duration in Go's notation, e.g. "1.5s", ".5s", "1m30s" or "0", the only one
+ *   without a unit; days too, which the UI sends
+ * @see https://pkg.go.dev/time#ParseDuration
+ */
 function parseDuration(parameters: URLSearchParams, name: string): number | undefined {
   const value = parameters.get(name);
   if (!value) return undefined;
-  const units = Object.keys(MICROS_PER_UNIT).join("|");
-  if (!new RegExp(`^(\\d+(\\.\\d+)?(${units}))+$`).test(value)) {
+  if (value === "0") return 0;
+  if (!DURATION.test(value)) {
     throw new BadQuery(`unable to parse param '${name}': invalid duration '${value}'`);
   }
   let micros = 0;
-  for (const [, amount, , unit = ""] of value.matchAll(
-    new RegExp(`(\\d+(\\.\\d+)?)(${units})`, "g"),
-  )) {
+  for (const [, amount, unit = ""] of value.matchAll(DURATION_PART)) {
     micros += Number(amount) * (MICROS_PER_UNIT[unit] ?? 0);
   }
   return micros;

@@ -11,8 +11,9 @@ export { traceRequestOut, type FetchInit, type RequestOutOptions } from "./reque
  * The span ends as soon as the answer's head is there, as the conventions advise where the caller may
  * never read the body: streams stay streams, and no span waits for a reader. What befalls the body
  * later is the reader's error. 4xx and 5xx mark the span as failed; an abort and a time limit do so
- * before the head. Each redirect is followed under a span of its own, unless the body is a stream.
- * What is no HTTP (`data:`, `file:`, …) has no span.
+ * before the head. Each redirect is followed under a span of its own, unless the request's body is a
+ * stream, or a Request's, which may be one: those fetch follows, all under one span. What is no HTTP
+ * (`data:`, `file:`, …) has no span.
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/http/http-spans.md#http-client-span-duration
  */
 export const tracedFetch: typeof fetch = Object.assign(fetchWithSpans, {

@@ -7,9 +7,7 @@ import http, { type ClientRequest } from "node:http";
 import https from "node:https";
 import { BlockList, isIP } from "node:net";
 import { diag } from "@opentelemetry/api";
-
-type Env = Readonly<Record<string, string | undefined>>;
-type Signal = "TRACES" | "METRICS" | "LOGS";
+import { compressionOf, type Env, type Signal } from "./environment.ts";
 
 /** OpenTelemetry's defaults for OTEL_EXPORTER_OTLP_ENDPOINT and _TIMEOUT. */
 const DEFAULT_ENDPOINT = "http://localhost:4318";
@@ -39,6 +37,9 @@ export function agentOptions(env: Env, signal: Signal, ending?: AbortSignal) {
   const timeoutMs = Number(setting(env, signal, "TIMEOUT"));
   const limitMs = (timeoutMs > 0 ? timeoutMs : DEFAULT_TIMEOUT_MS) + GRACE_MS;
   return {
+    // The exporter knows the words in small letters only. Its type is an enum of a package that we do
+    // not depend on.
+    compression: compressionOf(env, signal) as never,
     httpAgentOptions(protocol: string): http.Agent {
       // Whether it goes through the proxy is decided by now: Node's own NO_PROXY knows no subnets.
       const proxyEnv = proxy === undefined ? {} : { HTTP_PROXY: proxy, HTTPS_PROXY: proxy };

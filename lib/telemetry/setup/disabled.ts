@@ -1,9 +1,10 @@
 /** Whether telemetry is switched off as a whole. Context is passed on even then. */
+import { isTrue } from "./environment.ts";
 
 /**
  * @param env usually process.env
  * @see https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
  */
 export function isSdkDisabled(env: Record<string, string | undefined>): boolean {
-  return env["OTEL_SDK_DISABLED"]?.trim().toLowerCase() === "true";
+  return isTrue(env["OTEL_SDK_DISABLED"]);
 }

@@ -6,7 +6,7 @@
  * what cannot be exported is dropped and counted.
  * @see https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
  */
-import { diag, DiagLogLevel, type DiagLogger } from "@opentelemetry/api";
+import { diag, type DiagLogger } from "@opentelemetry/api";
 import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-proto";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
@@ -22,6 +22,7 @@ import { ATTR_SERVICE_NAME } from "../attributes.ts";
 import { agentOptions } from "./collector-agent.ts";
 import { isSdkDisabled } from "./disabled.ts";
 import { endable } from "./endable.ts";
+import { readEnvironment, type Env } from "./environment.ts";
 import { bindInstruments } from "../metrics/instruments.ts";
 import { configureLogger, isLogLevel, logger } from "../logs/logger.ts";
 import { preciseStart } from "./precise-start.ts";
@@ -31,8 +32,6 @@ import { createPropagator } from "../propagation.ts";
 import { register } from "./register.ts";
 import { createResource } from "./resource.ts";
 import { registerRuntimeMetrics } from "../metrics/runtime.ts";
-
-type Env = Record<string, string | undefined>;
 
 /** Four times the specification's default: a burst of some thousand requests leaves whole traces. */
 const SPAN_QUEUE_MAX = 8_192;
@@ -77,20 +76,23 @@ function start(
   const level = env["LOG_LEVEL"] ?? "info";
   const logs = { serviceName: service.name, level: isLogLevel(level) ? level : "info" } as const;
   configureLogger(logs);
-  const sdkMessages = onceEach();
-  diag.setLogger(sdkMessages, DiagLogLevel.WARN);
+  const settings = readEnvironment(env);
+  const sdkMessages = onceEach(settings.names);
+  diag.setLogger(sdkMessages, settings.diagLevel);
   const resource = createResource(service, env);
   const serviceName = String(resource.attributes[ATTR_SERVICE_NAME]);
   configureLogger({ ...logs, serviceName });
 
   const contexts = new (speed?.LinkedContextManager ?? AsyncLocalStorageContextManager)().enable();
-  const { propagator, unknown } = createPropagator(env["OTEL_PROPAGATORS"]);
+  const { propagator, unknown, isContradictory } = createPropagator(env["OTEL_PROPAGATORS"]);
+  for (const problem of settings.problems) logger.warn(problem);
   for (const other of unknown) logger.warn(`OTEL_PROPAGATORS: "${other}" is not known here`);
+  if (isContradictory) logger.warn(`OTEL_PROPAGATORS: "none" beside others contradicts them`);
 
   if (isSdkDisabled(env)) {
     // Context is passed on even then: the specification takes propagators out.
     register(contexts, propagator);
-    diag.setLogger(sdkMessages, DiagLogLevel.WARN);
+    diag.setLogger(sdkMessages, settings.diagLevel);
     return { scrape: async () => "", shutdown: async () => undefined };
   }
 
@@ -98,7 +100,7 @@ function start(
   const ending = new AbortController();
   registerRuntimeMetrics();
   const intervalMs = positiveInt(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000);
-  const push = exports(env, "METRICS")
+  const push = settings.exportsOtlp.METRICS
     ? new PeriodicExportingMetricReader({
         exporter: endable(
           new OTLPMetricExporter(agentOptions(env, "METRICS", ending.signal)),
@@ -133,37 +135,37 @@ function start(
   const tracerProvider = new BasicTracerProvider({
     resource,
     ...(speed && { idGenerator: speed.ids }),
-    // The sampler and the other limits come from OTEL_TRACES_SAMPLER and OTEL_SPAN_*.
+    sampler: settings.sampler,
     spanLimits: {
+      ...settings.spanLimits,
       attributeValueLengthLimit: positiveInt(
         env,
         "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
         positiveInt(env, "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", ATTRIBUTE_CHARACTERS_MAX),
       ),
     },
-    spanProcessors: exports(env, "TRACES")
+    spanProcessors: settings.exportsOtlp.TRACES
       ? [preciseStart, new BatchSpanProcessor(createSpanExporter(env, ending.signal), batches)]
       : [],
   });
   register(contexts, propagator, { tracers: tracerProvider, meters: meterProvider });
-  diag.setLogger(sdkMessages, DiagLogLevel.WARN);
+  diag.setLogger(sdkMessages, settings.diagLevel);
 
   const loggerProvider = new LoggerProvider({
     resource,
-    processors:
-      env["OTEL_LOGS_EXPORTER"] === "otlp"
-        ? [
-            new BatchLogRecordProcessor({
-              exporter: endable(
-                new OTLPLogExporter(agentOptions(env, "LOGS", ending.signal)),
-                ending.signal,
-              ),
-              selfObsMeterProvider: meterProvider,
-            }),
-          ]
-        : [],
+    processors: settings.exportsOtlp.LOGS
+      ? [
+          new BatchLogRecordProcessor({
+            exporter: endable(
+              new OTLPLogExporter(agentOptions(env, "LOGS", ending.signal)),
+              ending.signal,
+            ),
+            selfObsMeterProvider: meterProvider,
+          }),
+        ]
+      : [],
   });
-  if (env["OTEL_LOGS_EXPORTER"] === "otlp") {
+  if (settings.exportsOtlp.LOGS) {
     configureLogger({ ...logs, serviceName, otlp: loggerProvider.getLogger("orderflow") });
   }
 
@@ -191,11 +193,6 @@ function createSpanExporter(env: Env, ending: AbortSignal): OTLPTraceExporter {
   return exporter;
 }
 
-/** OTEL_TRACES_EXPORTER and OTEL_METRICS_EXPORTER: `otlp` (default) or `none`. */
-function exports(env: Env, signal: "TRACES" | "METRICS"): boolean {
-  return (env[`OTEL_${signal}_EXPORTER`] ?? "otlp") !== "none";
-}
-
 /**
  * A positive integer that a timer can wait for too; what is malformed is reported and ignored, as the
  * specification says.
@@ -212,13 +209,16 @@ function positiveInt(env: Env, name: string, fallback: number): number {
 /**
  * The SDK's own messages, each said once: with a collector down it would repeat the same one at
  * every batch. How much is dropped is told by the metric.
+ * @param namesRead variables of which we have said ourselves what is wrong with them
  */
-function onceEach(): DiagLogger {
+function onceEach(namesRead: ReadonlySet<string>): DiagLogger {
   const said = new Set<string>();
   const say =
     (write: typeof logger.warn) =>
     (message: string, ...rest: unknown[]) => {
       const text = errorMessageIn(message);
+      // The SDK reads some variables once more by itself, and less exactly.
+      if (text.match(/\bOTEL_[A-Z_]+/g)?.some((name) => namesRead.has(name))) return;
       const kind = text.replace(/\d+/g, "0").slice(0, 80);
       if (said.has(kind) || said.size >= 100) return;
       said.add(kind);
