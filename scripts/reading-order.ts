@@ -43,7 +43,7 @@ const PARTS: readonly Part[] = [
   },
   {
     title: "SQL",
-    files: ["sql/sql.ts", "sql/summary.ts"],
+    files: ["sql/sql.ts", "sql/query.ts", "sql/statement.ts", "sql/summary.ts"],
     folders: ["sql"],
     teaches: "a statement, its name, and what must not leave with it",
   },
