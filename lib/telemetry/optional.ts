@@ -7,8 +7,10 @@ import { ROOT_CONTEXT, type Attributes, type Context } from "@opentelemetry/api"
 import type * as Learning from "./learning/index.ts";
 import type * as Speed from "./speed/index.ts";
 
-/** What is only for speed; undefined where the folder was deleted. */
-export const speed = optional(() => require("./speed/index.ts") as typeof Speed);
+/** What is only for speed; undefined where the folder was deleted, and with ORDERFLOW_TELEMETRY_SPEED=off. */
+export const speed = isOff("ORDERFLOW_TELEMETRY_SPEED")
+  ? undefined
+  : optional(() => require("./speed/index.ts") as typeof Speed);
 
 const learning = optional(() => require("./learning/index.ts") as typeof Learning);
 
@@ -63,6 +65,10 @@ export function locationOfKey(known: Attributes, key: string): Attributes {
 /** Shows on a span which header it sent, where code locations are on. @param headers as they were sent */
 export function showInjected(from: Context, headers: Readonly<Record<string, string>>): void {
   learning?.showInjected(from, headers);
+}
+
+function isOff(variable: string): boolean {
+  return process.env[variable]?.trim().toLowerCase() === "off";
 }
 
 /** @throws what the folder's own code throws while it is loaded; that it is missing is no error */

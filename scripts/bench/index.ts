@@ -6,7 +6,7 @@ import { benchOverhead } from "./overhead.ts";
 import { showProfiles } from "./profile.ts";
 import { benchSizes } from "./sizes.ts";
 
-const USAGE = `usage: bun run bench overhead [--rounds N] [--seconds N] [--only ID,ID] [--profile FOLDER]
+const USAGE = `usage: bun run bench overhead [--rounds N] [--ms N] [--only ID,ID] [--profile FOLDER]
        bun run bench flow [--rounds N] [--seconds N] [--warm-up SECONDS] [--large] [--profile FOLDER]
        bun run bench hanging [--rounds N] [--seconds N]
        bun run bench sizes [--orders N]

@@ -52,19 +52,27 @@ export function hasWrk(): boolean {
   return Bun.which("wrk") !== null;
 }
 
-/** Sends GETs with wrk. @throws Error where it fails or an answer is not 2xx */
+/**
+ * Sends GETs with wrk for a time that may be shorter than a second.
+ * @throws Error where it fails or an answer is not 2xx
+ */
 export async function sendWithWrk(
   url: string,
-  load: { headers: Record<string, string>; connections: number; seconds: number },
+  load: { headers: Record<string, string>; connections: number; ms: number },
 ): Promise<Pick<LoadResult, "perSecond" | "answered">> {
   const headers = Object.entries(load.headers).flatMap(([name, value]) => [
     "-H",
     `${name}: ${value}`,
   ]);
-  const wrk = Bun.spawn(
-    ["wrk", "-t1", `-c${load.connections}`, `-d${load.seconds}s`, ...headers, url],
-    { stdout: "pipe", stderr: "inherit", timeout: load.seconds * 1000 + GRACE_MS },
-  );
+  // It counts in whole seconds; at SIGINT it stops and reports on the time until then.
+  const seconds = Math.ceil(load.ms / 1000) + GRACE_MS / 1000;
+  const wrk = Bun.spawn(["wrk", "-t1", `-c${load.connections}`, `-d${seconds}s`, ...headers, url], {
+    stdout: "pipe",
+    stderr: "inherit",
+    timeout: 2 * seconds * 1000,
+  });
+  await Bun.sleep(load.ms);
+  wrk.kill("SIGINT");
   const [text, exitCode] = await Promise.all([wrk.stdout.text(), wrk.exited]);
   const perSecond = Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1]);
   const answered = Number(/(\d+) requests in/.exec(text)?.[1]);

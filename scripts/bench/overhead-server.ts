@@ -12,7 +12,11 @@ import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-ho
 import { W3CTraceContextPropagator } from "@opentelemetry/core";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
-import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
+import {
+  BasicTracerProvider,
+  BatchSpanProcessor,
+  NoopSpanProcessor,
+} from "@opentelemetry/sdk-trace-base";
 import { Elysia } from "elysia";
 import { httpInstrumentation } from "#lib/service/http-instrumentation.ts";
 import { createPrometheusReader } from "#lib/telemetry/metrics/prometheus.ts";
@@ -20,33 +24,33 @@ import { startTelemetry } from "#lib/telemetry/setup/start-telemetry.ts";
 import { inSpan } from "#lib/telemetry/span.ts";
 import { droppedIn } from "./dropped-spans.ts";
 
-/** From parent to child: measure from now on; stop measuring; send what is left and report. */
+/** From parent to child: measure from now on; say what was measured; send what is left and say what was lost. */
 export type ServerOrder = "start" | "stop" | "finish";
 
 /** From child to parent. */
 export type ServerReport =
   | { type: "listening"; url: string }
   | { type: "started" }
-  | { type: "stopped"; cpuMicrosPerRequest: number[] }
+  | { type: "stopped"; cpuMicros: number; handled: number }
   | { type: "finished"; droppedSpans: number };
 
 /** The ways to instrument; which spans are sampled is the environment's matter. */
-export type Instrumentation = "none" | "layer" | "stock";
+export type Instrumentation = "none" | "layer" | "layer-sdk-tracer" | "stock";
 
 const instrumentation = process.argv[2] as Instrumentation;
 const { app, scrape } = build();
-const SLICE_MS = 100;
 let handled = 0;
-let slices: number[] = [];
-let slicing: Timer | undefined;
+let cpu = process.cpuUsage();
+let handledBefore = 0;
 
 process.on("message", async (order: ServerOrder) => {
   if (order === "start") {
-    slicing = startSlicing();
+    cpu = process.cpuUsage();
+    handledBefore = handled;
     report({ type: "started" });
   } else if (order === "stop") {
-    clearInterval(slicing);
-    report({ type: "stopped", cpuMicrosPerRequest: slices });
+    const { user, system } = process.cpuUsage(cpu);
+    report({ type: "stopped", cpuMicros: user + system, handled: handled - handledBefore });
   } else {
     await flushSpans();
     const droppedSpans = droppedIn(await scrape());
@@ -62,8 +66,10 @@ report({ type: "listening", url: `http://127.0.0.1:${app.server?.port}/items/17`
 
 function build() {
   const name = `bench-${instrumentation}`;
-  if (instrumentation === "layer") {
-    const telemetry = startTelemetry({ name, version: "0" }, process.env);
+  if (instrumentation === "layer" || instrumentation === "layer-sdk-tracer") {
+    // With a span processor of one's own it is the SDK's tracer that makes the spans.
+    const own = instrumentation === "layer" ? {} : { spanProcessors: [new NoopSpanProcessor()] };
+    const telemetry = startTelemetry({ name, version: "0" }, process.env, own);
     const app = new Elysia().use(httpInstrumentation()).get("/items/:id", async ({ params }) => {
       return await inSpan("read item", { "orderflow.item.id": params.id }, () =>
         readItem(params.id),
@@ -124,23 +130,10 @@ async function readItem(id: string) {
   return { item_id: id, name: "Wireless Mouse", available: 100, reserved: 0 };
 }
 
-/** Notes the CPU time per request of each tenth of a second. */
-function startSlicing(): Timer {
-  slices = [];
-  let cpu = process.cpuUsage();
-  let handledBefore = handled;
-  return setInterval(() => {
-    const { user, system } = process.cpuUsage(cpu);
-    if (handled > handledBefore) slices.push((user + system) / (handled - handledBefore));
-    cpu = process.cpuUsage();
-    handledBefore = handled;
-  }, SLICE_MS);
-}
-
 async function flushSpans(): Promise<void> {
   const proxy = trace.getTracerProvider();
   const provider = proxy instanceof ProxyTracerProvider ? proxy.getDelegate() : proxy;
-  if (provider instanceof BasicTracerProvider) await provider.forceFlush();
+  if ("forceFlush" in provider) await (provider as BasicTracerProvider).forceFlush();
 }
 
 function report(message: ServerReport): void {

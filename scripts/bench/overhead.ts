@@ -1,7 +1,9 @@
-// bun run bench overhead: what tracing costs a bare Elysia route, as a share of its throughput.
+// bun run bench overhead: what tracing costs a bare Elysia route, as a share of its throughput. All servers
+// are up at once and are given load in turns so short that the machine is much the same for each; what
+// counts is how each does beside the bare one in the same round.
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
-import { markdownTable, percent, percentile, showSpread, spreadOf, whole } from "./figures.ts";
+import { markdownTable, percent, percentile, whole } from "./figures.ts";
 import { startSpanSink, type SpanSink } from "./infrastructure.ts";
 import { hasWrk, sendLoad, sendWithWrk } from "./load.ts";
 import { readFlags, wholeNumber } from "./options.ts";
@@ -25,6 +27,17 @@ const VARIANTS: readonly Variant[] = [
   { id: "bare", name: "bare", instrumentation: "none" },
   { id: "layer", name: "our layer", instrumentation: "layer" },
   {
+    id: "sdk-tracer",
+    name: "our layer, the SDK's tracer",
+    instrumentation: "layer-sdk-tracer",
+  },
+  {
+    id: "plain",
+    name: "our layer, plain path",
+    instrumentation: "layer",
+    env: { ORDERFLOW_TELEMETRY_SPEED: "off" },
+  },
+  {
     id: "sampled-parent",
     name: "our layer, sampled parent",
     instrumentation: "layer",
@@ -40,6 +53,13 @@ const VARIANTS: readonly Variant[] = [
     id: "unsampled-parent",
     name: "our layer, unsampled parent",
     instrumentation: "layer",
+    headers: UNSAMPLED_PARENT,
+  },
+  {
+    id: "unsampled-plain",
+    name: "our layer, unsampled parent, plain path",
+    instrumentation: "layer",
+    env: { ORDERFLOW_TELEMETRY_SPEED: "off" },
     headers: UNSAMPLED_PARENT,
   },
   {
@@ -59,45 +79,55 @@ const VARIANTS: readonly Variant[] = [
 
 const CONNECTIONS = 64;
 /** Enough for the just-in-time compiler to have seen everything, on a busy machine too. */
-const WARM_UP = { requests: 100_000, secondsMax: 20 };
-/** Of the tenths of a second, the one that so many percent do better than: what others on the machine do is left out. */
-const CPU_PERCENT = 10;
+const WARM_UP = { requests: 50_000, turnMs: 1_000, turnsMax: 20 };
 const ANSWER_TIMEOUT_MS = 30_000;
 
+/** One turn of one server. */
 interface Sample {
   perSecond: number;
   cpuMicrosPerRequest: number;
   exportedPerRequest: number;
-  droppedShare: number;
+  dropped: number;
 }
 
-/** Runs the variants in turns and prints a table. @param args see the usage text */
+type Server = ReturnType<typeof startServer> & { url: string; samples: Sample[] };
+
+/** Gives the variants load in turns and prints a table. @param args see the usage text */
 export async function benchOverhead(args: readonly string[]): Promise<void> {
-  const flags = readFlags(args, ["rounds", "seconds", "only", "profile"]);
-  const rounds = wholeNumber("rounds", flags.rounds, 5, { min: 1, max: 1_000 });
-  const seconds = wholeNumber("seconds", flags.seconds, 3, { min: 1, max: 600 });
+  const flags = readFlags(args, ["rounds", "ms", "only", "profile"]);
+  const rounds = wholeNumber("rounds", flags.rounds, 25, { min: 1, max: 10_000 });
+  const ms = wholeNumber("ms", flags.ms, 400, { min: 100, max: 60_000 });
   const variants = variantsOf(flags.only);
   const profileFolder = flags.profile && resolve(flags.profile);
 
   const sink = await startSpanSink();
+  const servers: Server[] = [];
   try {
-    const samples = new Map<string, Sample[]>(variants.map(({ name }) => [name, []]));
+    for (const variant of variants) {
+      const server = startServer(variant, sink.url, profileFolder);
+      servers.push({ ...server, url: "", samples: [] });
+    }
+    for (const server of servers) {
+      server.url = (await server.next("listening")).url;
+      await warmUp(server);
+    }
     for (let round = 1; round <= rounds; round++) {
-      for (const variant of variants) {
-        const sample = await measure(variant, sink, seconds, profileFolder);
-        samples.get(variant.name)?.push(sample);
-        console.error(
-          `round ${round}/${rounds}  ${variant.name}: ${whole(sample.perSecond)} requests/s`,
-        );
+      // Back and forth, so that none of them is always the one after another.
+      for (const server of round % 2 === 0 ? servers.toReversed() : servers) {
+        server.samples.push(await measure(server, sink, ms));
       }
+      console.error(`round ${round} of ${rounds}`);
     }
     console.log(
-      `\n${CONNECTIONS} connections by ${hasWrk() ? "wrk" : "our own client"}, ${rounds} rounds of ${seconds} s` +
+      `\n${CONNECTIONS} connections by ${hasWrk() ? "wrk" : "our own client"}, ${rounds} rounds of ${ms} ms` +
         ` in turns, Bun ${Bun.version}, ${availableParallelism()} processors.`,
     );
-    console.log(`Median (lowest to highest of the rounds).\n`);
-    console.log(tableOf(samples));
+    console.log(
+      `Median (quartiles) of the rounds; shares and added time against bare in the same round.\n`,
+    );
+    console.log(tableOf(servers));
   } finally {
+    for (const server of servers) await server.stop();
     await sink.stop();
   }
 }
@@ -112,43 +142,33 @@ function variantsOf(only: string | undefined): readonly Variant[] {
   return VARIANTS.filter(({ id }) => id === "bare" || (ids ?? [id]).includes(id));
 }
 
-async function measure(
-  variant: Variant,
-  sink: SpanSink,
-  seconds: number,
-  profileFolder: string | undefined,
-): Promise<Sample> {
-  const spansBefore = await sink.count();
-  const server = startServer(variant, sink.url, profileFolder);
-  try {
-    const { url } = await server.next("listening");
-    let requests = 0;
-    for (let spent = 0; requests < WARM_UP.requests && spent < WARM_UP.secondsMax; spent++) {
-      requests += (await load(url, variant, 1)).answered;
-    }
-    await server.ask("start", "started");
-    const { perSecond, answered } = await load(url, variant, seconds);
-    const { cpuMicrosPerRequest } = await server.ask("stop", "stopped");
-    const { droppedSpans } = await server.ask("finish", "finished");
-    const exportedSpans = (await sink.count()) - spansBefore;
-    const spans = exportedSpans + droppedSpans;
-    return {
-      perSecond,
-      cpuMicrosPerRequest: percentile(
-        cpuMicrosPerRequest.toSorted((a, b) => a - b),
-        CPU_PERCENT,
-      ),
-      exportedPerRequest: exportedSpans / (requests + answered),
-      droppedShare: spans === 0 ? 0 : droppedSpans / spans,
-    };
-  } finally {
-    await server.stop();
+async function warmUp(server: Server): Promise<void> {
+  let requests = 0;
+  for (let turn = 0; requests < WARM_UP.requests && turn < WARM_UP.turnsMax; turn++) {
+    requests += (await load(server, WARM_UP.turnMs)).answered;
   }
+  await server.ask("finish", "finished");
 }
 
-async function load(url: string, { headers = {} }: Variant, seconds: number) {
-  const bounds = { headers, connections: CONNECTIONS, seconds };
-  return hasWrk() ? sendWithWrk(url, bounds) : sendLoad({ url, method: "GET", ...bounds });
+async function measure(server: Server, sink: SpanSink, ms: number): Promise<Sample> {
+  const spansBefore = await sink.count();
+  await server.ask("start", "started");
+  const { perSecond } = await load(server, ms);
+  const { cpuMicros, handled } = await server.ask("stop", "stopped");
+  // Nothing is left to be sent while another one is measured.
+  const { droppedSpans } = await server.ask("finish", "finished");
+  return {
+    perSecond,
+    cpuMicrosPerRequest: cpuMicros / handled,
+    exportedPerRequest: ((await sink.count()) - spansBefore) / handled,
+    dropped: droppedSpans,
+  };
+}
+
+async function load({ url, variant: { headers = {} } }: Server, ms: number) {
+  return hasWrk()
+    ? sendWithWrk(url, { headers, connections: CONNECTIONS, ms })
+    : sendLoad({ url, method: "GET", headers, connections: CONNECTIONS, seconds: ms / 1000 });
 }
 
 /** Starts the server of a variant; its messages are read one by one. */
@@ -191,6 +211,7 @@ function startServer(variant: Variant, sinkUrl: string, profileFolder: string | 
     return reports.splice(index, 1)[0] as Extract<ServerReport, { type: Type }>;
   }
   return {
+    variant,
     next,
     ask<Type extends ServerReport["type"]>(order: ServerOrder, answer: Type) {
       child.send(order);
@@ -203,37 +224,53 @@ function startServer(variant: Variant, sinkUrl: string, profileFolder: string | 
   };
 }
 
-function tableOf(samples: ReadonlyMap<string, readonly Sample[]>): string {
-  const bare = samples.get("bare") ?? [];
-  const bareCpu = spreadOf(bare.map(({ cpuMicrosPerRequest }) => cpuMicrosPerRequest));
-  const rows = [...samples].map(([name, own]) => {
-    const of = (pick: (sample: Sample) => number) => spreadOf(own.map(pick));
-    // Each round is compared with the bare server's run of the same round.
-    const share = spreadOf(
-      own.map(({ perSecond }, round) => perSecond / (bare[round]?.perSecond ?? Number.NaN)),
+function tableOf(servers: readonly Server[]): string {
+  const bare = servers.find(({ variant }) => variant.id === "bare")?.samples ?? [];
+  const rows = servers.map(({ variant: { name }, samples }) => {
+    const paired = (compare: (own: Sample, bare: Sample) => number) =>
+      samples.flatMap((own, round) => (bare[round] ? [compare(own, bare[round])] : []));
+    // Microseconds of a machine whose bare request always costs what it costs here in the middle.
+    const bareMicros = middle(bare.map(({ cpuMicrosPerRequest }) => cpuMicrosPerRequest));
+    const added = paired(
+      (own, { cpuMicrosPerRequest }) =>
+        (own.cpuMicrosPerRequest / cpuMicrosPerRequest - 1) * bareMicros,
     );
-    const cpu = of((sample) => sample.cpuMicrosPerRequest);
     return [
       name,
-      showSpread(
-        of((sample) => sample.perSecond),
+      showQuartiles(
+        samples.map(({ perSecond }) => perSecond),
         whole,
       ),
-      showSpread(share, percent),
-      showSpread(cpu, (value) => value.toFixed(1)),
-      percent(bareCpu.median / cpu.median),
-      of((sample) => sample.exportedPerRequest).median.toFixed(2),
-      percent(of((sample) => sample.droppedShare).median),
+      showQuartiles(
+        paired((own, { perSecond }) => own.perSecond / perSecond),
+        percent,
+      ),
+      showQuartiles(added, (micros) => micros.toFixed(1)),
+      middle(samples.map(({ exportedPerRequest }) => exportedPerRequest)).toFixed(2),
+      // It counts from the server's start.
+      whole(samples.at(-1)?.dropped ?? 0),
     ];
   });
   const header = [
     "",
     "requests/s",
     "share of bare",
-    "server CPU µs/request",
-    "share by CPU",
+    "added server CPU, µs/request",
     "spans/request exported",
-    "dropped",
+    "spans dropped",
   ];
   return markdownTable(header, rows);
+}
+
+function middle(values: readonly number[]): number {
+  return percentile(
+    values.toSorted((a, b) => a - b),
+    50,
+  );
+}
+
+function showQuartiles(values: readonly number[], show: (value: number) => string): string {
+  const sorted = values.toSorted((a, b) => a - b);
+  const [low, mid, high] = [25, 50, 75].map((part) => show(percentile(sorted, part)));
+  return `${mid} (${low} to ${high})`;
 }

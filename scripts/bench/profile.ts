@@ -18,10 +18,11 @@ interface CpuProfile {
  */
 const PARTS: readonly (readonly [part: string, files: readonly string[]])[] = [
   ["starting up", ["(module)", "bound require"]],
-  ["encoding spans", ["telemetry/span-encoder", "otlp-transformer/"]],
-  ["sending spans", ["otlp-exporter-base/", "BatchSpanProcessor"]],
+  ["encoding spans", ["speed/span-encoder", "speed/attribute-encoder", "otlp-transformer/"]],
+  ["sending spans", ["speed/block-sender", "otlp-exporter-base/", "BatchSpanProcessor"]],
   ["metrics: SDK", ["sdk-metrics/"]],
-  ["spans: SDK", ["sdk-trace/", "telemetry/precise-start"]],
+  ["spans: ours", ["speed/"]],
+  ["spans: SDK", ["sdk-trace/", "setup/precise-start"]],
   ["propagation", ["telemetry/propagation", "W3CTraceContext", "W3CBaggage"]],
   ["passing context on", ["api/build/src/context", "api/build/src/api/context"]],
   ["our layer", ["lib/telemetry/"]],

@@ -38,7 +38,7 @@ const READY_TIMEOUT_MS = 20_000;
 
 /**
  * Starts a service on a free port and waits until it listens.
- * @param env its variables; nothing of the test's own environment but PATH and HOME goes along
+ * @param env its variables; of the test's own environment PATH and HOME go along, and which path spans take
  * @throws Error with what it wrote where it does not come to listen
  */
 export async function startServiceProcess(
@@ -95,8 +95,8 @@ export async function startAndFail(
 }
 
 function environment(env: Record<string, string>): Record<string, string> {
-  const { PATH = "/usr/bin:/bin", HOME = "/" } = process.env;
-  return { PATH, HOME, ...env };
+  const { PATH = "/usr/bin:/bin", HOME = "/", ORDERFLOW_TELEMETRY_SPEED = "" } = process.env;
+  return { PATH, HOME, ORDERFLOW_TELEMETRY_SPEED, ...env };
 }
 
 async function waitUntilReady(name: string, url: string): Promise<void> {

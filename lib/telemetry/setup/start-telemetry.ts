@@ -17,7 +17,15 @@ import {
   PeriodicExportingMetricReader,
   type MetricReader,
 } from "@opentelemetry/sdk-metrics";
-import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
+import {
+  BasicTracerProvider,
+  BatchSpanProcessor,
+  type BufferConfig,
+  type Sampler,
+  type SpanExporter,
+  type SpanProcessor,
+  type TracerConfig,
+} from "@opentelemetry/sdk-trace-base";
 import { ATTR_SERVICE_NAME } from "../attributes.ts";
 import { agentOptions } from "./collector-agent.ts";
 import { isSdkDisabled } from "./disabled.ts";
@@ -53,6 +61,16 @@ export interface Telemetry {
   shutdown(timeoutMs?: number): Promise<void>;
 }
 
+/** What a program may give of its own. With any of them the SDK's own tracer makes the spans. */
+export interface OwnTracing {
+  /** They see each span before it is exported. */
+  spanProcessors?: readonly SpanProcessor[];
+  /** In place of what OTEL_TRACES_SAMPLER says. */
+  sampler?: Sampler;
+  /** In place of the one for OTLP. */
+  spanExporter?: SpanExporter;
+}
+
 let started: Telemetry | undefined;
 
 /**
@@ -63,15 +81,17 @@ let started: Telemetry | undefined;
 export function startTelemetry(
   service: { name: string; version: string; namespace?: string },
   env: Env = process.env,
+  own: OwnTracing = {},
 ): Telemetry {
   if (started) logger.warn("telemetry was set up before in this process; that goes on unchanged");
-  started ??= start(service, env);
+  started ??= start(service, env, own);
   return started;
 }
 
 function start(
   service: { name: string; version: string; namespace?: string },
   env: Env,
+  own: OwnTracing,
 ): Telemetry {
   const level = env["LOG_LEVEL"] ?? "info";
   const logs = { serviceName: service.name, level: isLogLevel(level) ? level : "info" } as const;
@@ -132,9 +152,8 @@ function start(
     // Counts what is exported and what is dropped: otel.sdk.processor.span.processed.
     selfObsMeterProvider: meterProvider,
   };
-  const tracerProvider = new BasicTracerProvider({
+  const tracing = {
     resource,
-    ...(speed && { idGenerator: speed.ids }),
     sampler: settings.sampler,
     spanLimits: {
       ...settings.spanLimits,
@@ -144,10 +163,13 @@ function start(
         positiveInt(env, "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", ATTRIBUTE_CHARACTERS_MAX),
       ),
     },
-    spanProcessors: settings.exportsOtlp.TRACES
-      ? [preciseStart, new BatchSpanProcessor(createSpanExporter(env, ending.signal), batches)]
-      : [],
-  });
+  };
+  const queue = settings.exportsOtlp.TRACES ? batches : undefined;
+  const isStandard = !own.spanProcessors?.length && !own.sampler && !own.spanExporter;
+  const speedy = isStandard ? speed?.createTracerProvider(tracing, env, queue) : undefined;
+  const tracerProvider =
+    speedy ??
+    createPlainProvider(tracing, queue, own, () => createSpanExporter(env, ending.signal));
   register(contexts, propagator, { tracers: tracerProvider, meters: meterProvider });
   diag.setLogger(sdkMessages, settings.diagLevel);
 
@@ -178,6 +200,7 @@ function start(
     await Promise.race([Promise.all(all), limit.promise]);
     clearTimeout(timer);
     ending.abort();
+    speedy?.stop();
   };
   let stopped: Promise<void> | undefined;
   return {
@@ -187,10 +210,26 @@ function start(
 }
 
 /** Address, headers, timeout and compression come from OTEL_EXPORTER_OTLP_*; retries are the exporter's own. */
-function createSpanExporter(env: Env, ending: AbortSignal): OTLPTraceExporter {
-  const exporter = endable(new OTLPTraceExporter(agentOptions(env, "TRACES", ending)), ending);
-  speed?.useOurEncoder(exporter);
-  return exporter;
+function createSpanExporter(env: Env, ending: AbortSignal): SpanExporter {
+  return endable(new OTLPTraceExporter(agentOptions(env, "TRACES", ending)), ending);
+}
+
+/**
+ * The SDK's own provider.
+ * @param queue undefined where spans are not exported
+ */
+function createPlainProvider(
+  tracing: TracerConfig,
+  queue: BufferConfig | undefined,
+  { sampler, spanProcessors = [], spanExporter }: OwnTracing,
+  createExporter: () => SpanExporter,
+): BasicTracerProvider {
+  const batches = queue ? [new BatchSpanProcessor(spanExporter ?? createExporter(), queue)] : [];
+  return new BasicTracerProvider({
+    ...tracing,
+    ...(sampler && { sampler }),
+    spanProcessors: [preciseStart, ...spanProcessors, ...batches],
+  });
 }
 
 /**
