@@ -27,6 +27,7 @@ import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trac
 import * as fc from "fast-check";
 import { decodeOtlp } from "#lib/embedded/traces/otlp-codec.ts";
 import { speed } from "#lib/telemetry/optional.ts";
+import { readEnvironment } from "#lib/telemetry/setup/environment.ts";
 
 const RUNS = 200;
 const TEST_TIMEOUT_MS = 120_000;
@@ -287,8 +288,8 @@ const variables = fc.record({
   OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: rarely("0", "1", "64", "-5"),
   OTEL_SPAN_EVENT_COUNT_LIMIT: limit,
   OTEL_SPAN_LINK_COUNT_LIMIT: limit,
-  OTEL_SPAN_ATTRIBUTE_PER_EVENT_COUNT_LIMIT: limit,
-  OTEL_SPAN_ATTRIBUTE_PER_LINK_COUNT_LIMIT: limit,
+  OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT: limit,
+  OTEL_LINK_ATTRIBUTE_COUNT_LIMIT: limit,
 }) as fc.Arbitrary<Record<string, string | undefined>>;
 
 const SCOPES: [name: string, version?: string, options?: { schemaUrl: string }][] = [
@@ -317,10 +318,20 @@ async function expectSame(calls: Call[], env: Record<string, string | undefined>
     exportTimeoutMillis: 10_000,
     selfObsMeterProvider: metrics.getMeterProvider(),
   };
-  const ours = speed?.createTracerProvider({ resource }, process.env, limits);
+  const settings = readEnvironment(process.env);
+  const tracing = {
+    resource,
+    sampler: settings.sampler,
+    spanLimits: {
+      ...settings.spanLimits,
+      attributeValueLengthLimit: Number(env["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT"] ?? 4_096),
+    },
+  };
+  const never = new AbortController().signal;
+  const ours = speed?.createTracerProvider(tracing, process.env, limits, never);
   if (!ours) throw new Error("there is no tracer of the layer's own");
   const theirs = new BasicTracerProvider({
-    resource,
+    ...tracing,
     spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter(), limits)],
   });
   expect(await outcome(ours, calls)).toEqual(await outcome(theirs, calls));

@@ -170,7 +170,9 @@ describe("an error that PostgreSQL puts a value into", () => {
     ["query_canceled (57014)", (db) => db.query`SELECT public.leak(${value})`],
   ])("is %s on its span, and the value is nowhere", async (message, run) => {
     const before = recording.spans().length;
-    const error: unknown = await run(tracePool(sql, postgresUrl)).catch((thrown: unknown) => thrown);
+    const error: unknown = await run(tracePool(sql, postgresUrl)).catch(
+      (thrown: unknown) => thrown,
+    );
     const { message: words, detail } = error as SQL.PostgresError;
     expect(`${words} ${detail}`).toContain(value);
     const [span] = recording.spans().slice(before).map(described);

@@ -77,6 +77,7 @@ let started: Telemetry | undefined;
  * Sets telemetry up for this process. Call it once, first thing: a second call changes nothing, says
  * so in the log, and gives what the first one gave.
  * @param service its name (OTEL_SERVICE_NAME goes over it), its version, and the system it is part of
+ * @param own what the program brings itself in place of what the layer would take
  */
 export function startTelemetry(
   service: { name: string; version: string; namespace?: string },
@@ -165,11 +166,10 @@ function start(
     },
   };
   const queue = settings.exportsOtlp.TRACES ? batches : undefined;
-  const isStandard = !own.spanProcessors?.length && !own.sampler && !own.spanExporter;
-  const speedy = isStandard ? speed?.createTracerProvider(tracing, env, queue) : undefined;
+  const isOurs = !own.spanProcessors?.length && !own.sampler && !own.spanExporter;
   const tracerProvider =
-    speedy ??
-    createPlainProvider(tracing, queue, own, () => createSpanExporter(env, ending.signal));
+    (isOurs && speed?.createTracerProvider(tracing, env, queue, ending.signal)) ||
+    createPlainProvider(tracing, env, queue, own, ending.signal);
   register(contexts, propagator, { tracers: tracerProvider, meters: meterProvider });
   diag.setLogger(sdkMessages, settings.diagLevel);
 
@@ -209,22 +209,20 @@ function start(
   };
 }
 
-/** Address, headers, timeout and compression come from OTEL_EXPORTER_OTLP_*; retries are the exporter's own. */
-function createSpanExporter(env: Env, ending: AbortSignal): SpanExporter {
-  return endable(new OTLPTraceExporter(agentOptions(env, "TRACES", ending)), ending);
-}
-
 /**
- * The SDK's own provider.
+ * The SDK's own provider, its batch processor and the package's exporter.
  * @param queue undefined where spans are not exported
  */
 function createPlainProvider(
   tracing: TracerConfig,
   queue: BufferConfig | undefined,
   { sampler, spanProcessors = [], spanExporter }: OwnTracing,
-  createExporter: () => SpanExporter,
+  ending: AbortSignal,
 ): BasicTracerProvider {
-  const batches = queue ? [new BatchSpanProcessor(spanExporter ?? createExporter(), queue)] : [];
+  // Address, headers, timeout and compression come from OTEL_EXPORTER_OTLP_*; retries are the exporter's own.
+  const exporter = () =>
+    spanExporter ?? endable(new OTLPTraceExporter(agentOptions(env, "TRACES", ending)), ending);
+  const batches = queue ? [new BatchSpanProcessor(exporter(), queue)] : [];
   return new BasicTracerProvider({
     ...tracing,
     ...(sampler && { sampler }),

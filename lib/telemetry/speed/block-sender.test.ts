@@ -230,7 +230,9 @@ test("stop ends what is under way at once, a wait for the next try as well", asy
     const stoppedMs = performance.now();
     sender.stop();
     expect((await sending).errorType).toBeDefined();
+    expect(await sender.send(BODIES, LONG_MS)).toEqual({ errorType: "stopped" });
     expect(performance.now() - stoppedMs).toBeLessThan(2_000);
+    expect(arrived).toHaveLength(count);
   }
 });
 

@@ -35,6 +35,7 @@ export class BlockSender {
   #wait: { timer: Timer; end: () => void } | undefined;
   /** Whether somebody waits for what is under way: only then does a wait keep the process alive. */
   #isAwaited = false;
+  #isStopped = false;
 
   constructor(settings: CollectorSettings) {
     this.#settings = settings;
@@ -47,6 +48,7 @@ export class BlockSender {
    * @returns how it went; it never rejects
    */
   readonly send = async (bodies: readonly Uint8Array[], timeoutMs: number): Promise<Outcome> => {
+    if (this.#isStopped) return { errorType: "stopped" };
     const limitMs = Math.min(timeoutMs, this.#settings.timeoutMs, TIMER_MS_MAX);
     const untilMs = performance.now() + limitMs;
     const late = new AbortController();
@@ -72,8 +74,9 @@ export class BlockSender {
     this.#wait?.timer.ref();
   }
 
-  /** Gives up what is under way. */
+  /** Gives up what is under way, and from now on all that comes. */
   stop(): void {
+    this.#isStopped = true;
     for (const request of this.#underWay) request.abort();
     this.#wait?.end();
   }

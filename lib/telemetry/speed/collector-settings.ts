@@ -7,8 +7,7 @@ import { readFileSync } from "node:fs";
 import { diag } from "@opentelemetry/api";
 import { parseKeyPairsIntoRecord } from "@opentelemetry/core";
 import { proxyFor } from "../setup/collector-agent.ts";
-
-type Env = Readonly<Record<string, string | undefined>>;
+import { compressionOf, type Env } from "../setup/environment.ts";
 
 const DEFAULT_ENDPOINT = "http://localhost:4318";
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -35,7 +34,7 @@ export function collectorSettings(env: Env): CollectorSettings {
       ...parseKeyPairsIntoRecord(env["OTEL_EXPORTER_OTLP_TRACES_HEADERS"]),
     },
     timeoutMs: timeoutOf(env),
-    isCompressed: isCompressed(env),
+    isCompressed: compressionOf(env, "TRACES") === "gzip",
     proxy: proxyFor(new URL(url), env) ?? false,
     tls: {
       ...fileOf(env, "CERTIFICATE", "ca"),
@@ -70,15 +69,6 @@ function timeoutOf(env: Env): number {
     diag.warn(`${name} is no number of milliseconds greater than 0`);
   }
   return DEFAULT_TIMEOUT_MS;
-}
-
-function isCompressed(env: Env): boolean {
-  for (const name of named("COMPRESSION")) {
-    const text = env[name]?.trim();
-    if (text === "gzip" || text === "none") return text === "gzip";
-    if (text) diag.warn(`${name} is neither gzip nor none`);
-  }
-  return false;
 }
 
 function fileOf<Key extends string>(env: Env, what: string, key: Key): { [key in Key]?: Buffer } {

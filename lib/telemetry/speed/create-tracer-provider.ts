@@ -1,30 +1,29 @@
-/** Puts the provider together: the SDK's settings, our tracer, the queue and the sender. */
-import type { TracerConfig } from "@opentelemetry/sdk-trace-base";
-import { defaultResource } from "@opentelemetry/resources";
+/** Puts the provider together: our tracer, the queue and the sender. */
+import type { Resource } from "@opentelemetry/resources";
 import { BlockSender } from "./block-sender.ts";
 import { collectorSettings } from "./collector-settings.ts";
 import { SpanQueue, type QueueLimits } from "./span-queue.ts";
-import { settingsOf, SpeedyTracerProvider } from "./tracer-provider.ts";
+import { SpeedyTracerProvider, type Settings } from "./tracer-provider.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 /**
  * The provider that takes the place of the SDK's.
- * @param config as for the SDK's own, without processors and ids
+ * @param tracing as for the SDK's own
  * @param limits of the queue; undefined where spans are not exported
- * @returns undefined where the SDK's own is to be used
+ * @param ending aborts when nothing is to be waited for any more
  */
 export function createTracerProvider(
-  config: Pick<TracerConfig, "resource" | "sampler" | "spanLimits">,
+  tracing: Settings & { resource: Resource },
   env: Env,
   limits: QueueLimits | undefined,
-): SpeedyTracerProvider | undefined {
-  const settings = settingsOf(config);
-  if (!settings) return undefined;
-  if (!limits) return new SpeedyTracerProvider(settings, undefined);
+  ending: AbortSignal,
+): SpeedyTracerProvider {
+  if (!limits) return new SpeedyTracerProvider(tracing, undefined);
   const sender = new BlockSender(collectorSettings(env));
-  const queue = new SpanQueue(config.resource ?? defaultResource(), limits, sender.send);
-  return new SpeedyTracerProvider(settings, {
+  ending.addEventListener("abort", () => sender.stop(), { once: true });
+  const queue = new SpanQueue(tracing.resource, limits, sender.send);
+  return new SpeedyTracerProvider(tracing, {
     add: (span, scope) => queue.add(span, scope),
     flush() {
       sender.awaitAll();
@@ -34,6 +33,5 @@ export function createTracerProvider(
       sender.awaitAll();
       return queue.shutdown();
     },
-    stop: () => sender.stop(),
   });
 }

@@ -1,12 +1,7 @@
 /** A tracer provider of our own: its tracers make spans that are encoded when they end. */
-import { diag, type Tracer, type TracerProvider } from "@opentelemetry/api";
+import type { Tracer, TracerProvider } from "@opentelemetry/api";
 import type { InstrumentationScope } from "@opentelemetry/core";
-import {
-  BasicTracerProvider,
-  type Sampler,
-  type SpanLimits,
-  type TracerConfig,
-} from "@opentelemetry/sdk-trace-base";
+import type { Sampler, SpanLimits } from "@opentelemetry/sdk-trace-base";
 import type { RecordedSpan } from "./recorded-span.ts";
 import { SpeedyTracer } from "./tracer.ts";
 
@@ -18,8 +13,6 @@ export interface SpanSink {
   add(span: RecordedSpan, scope: InstrumentationScope): void;
   flush(): Promise<void>;
   shutdown(): Promise<void>;
-  /** Gives up what is under way. */
-  stop(): void;
 }
 
 export class SpeedyTracerProvider implements TracerProvider {
@@ -56,41 +49,10 @@ export class SpeedyTracerProvider implements TracerProvider {
   async shutdown(): Promise<void> {
     await this.#sink?.shutdown();
   }
-
-  /** Gives up what is still under way, so that it does not keep the process alive. */
-  stop(): void {
-    this.#sink?.stop();
-  }
 }
 
+/** Who is sampled, and how much a span may hold. */
 export interface Settings {
   sampler: Sampler;
   spanLimits: Required<SpanLimits>;
 }
-
-/**
- * The sampler and the limits that the SDK's provider would have of a configuration and of OTEL_TRACES_SAMPLER
- * and OTEL_SPAN_*: it reads them and says what is wrong with them. It keeps them where nothing else looks.
- * @returns undefined with a version that keeps them elsewhere
- */
-export function settingsOf(config: TracerConfig): Settings | undefined {
-  const options: unknown = Reflect.get(new BasicTracerProvider(config), "_tracerOptions");
-  if (isSettings(options)) return options;
-  diag.warn("the SDK keeps its sampler elsewhere; its own tracer is used");
-  return undefined;
-}
-
-function isSettings(options: unknown): options is Settings {
-  const { sampler, spanLimits } = (options ?? {}) as Partial<Settings>;
-  const isLimit = (name: keyof SpanLimits) => typeof spanLimits?.[name] === "number";
-  return typeof sampler?.shouldSample === "function" && LIMITS.every(isLimit);
-}
-
-const LIMITS: readonly (keyof SpanLimits)[] = [
-  "attributeValueLengthLimit",
-  "attributeCountLimit",
-  "eventCountLimit",
-  "linkCountLimit",
-  "attributePerEventCountLimit",
-  "attributePerLinkCountLimit",
-];
