@@ -4,7 +4,7 @@ import { createKafka } from "#lib/kafka/client.ts";
 import { loadKafkaConfig } from "#lib/kafka/config.ts";
 import { ConfigError, databaseConfig } from "#lib/service/config.ts";
 import { openDatabase } from "#lib/service/database.ts";
-import { startTelemetry } from "#lib/telemetry/setup/start-telemetry.ts";
+import { startTelemetry } from "#lib/telemetry/index.ts";
 import { errorText } from "#lib/telemetry/span.ts";
 import packageJson from "../package.json" with { type: "json" };
 import {

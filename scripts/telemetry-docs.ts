@@ -2,7 +2,7 @@
  * Writes the reference tables of docs/telemetry.md: `bun scripts/telemetry-docs.ts`.
  *
  * They come from the tables that the convention checks use, so that what is documented is what is
- * checked; tests/telemetry-docs.test.ts fails where the file is behind.
+ * checked, and the reading order from the files; tests/telemetry-docs.test.ts fails where the file is behind.
  */
 import { join } from "node:path";
 import { LOG_FIELDS } from "../tests/support/conventions/log-table.ts";
@@ -20,10 +20,12 @@ import {
   type AttributeRule,
   type SpanType,
 } from "../tests/support/conventions/span-table.ts";
+import { readingOrder } from "./reading-order.ts";
 
 export const DOCS_FILE = join(import.meta.dir, "../docs/telemetry.md");
 
 const SECTIONS: Readonly<Record<string, () => string>> = {
+  "reading order": () => table(["part", "files", "minutes", "what you learn"], readingOrder()),
   spans: () => SPAN_TYPES.map(spanSection).join("\n\n"),
   "span events": () =>
     Object.entries(SPAN_EVENTS)

@@ -47,7 +47,7 @@ describe("the package of lib/telemetry", () => {
     for await (const file of new Glob("**/*.ts").scan(LAYER)) {
       if (/\.test\.ts$|^testing\/|^examples\//.test(file)) continue;
       const text = await Bun.file(join(LAYER, file)).text();
-      for (const [, from = ""] of text.matchAll(/(?:from|import\(|require\() ?"([^"]+)"/g)) {
+      for (const [, from = ""] of text.matchAll(/(?:from|import|require)\(? ?"([^"]+)"/g)) {
         if (from.startsWith(".")) {
           expect(join(LAYER, file, "..", from), file).toStartWith(`${LAYER}/`);
         } else if (from !== "bun" && !from.startsWith("node:")) {

@@ -1,7 +1,8 @@
 /** docs/telemetry.md says what the services emit: all of it, and nothing else. */
 import { beforeAll, describe, expect, test } from "bun:test";
-import { Glob } from "bun";
 import { join } from "node:path";
+import layerJson from "../lib/telemetry/package.json" with { type: "json" };
+import { layerFiles, readingOrder } from "../scripts/reading-order.ts";
 import { DOCS_FILE, withReference } from "../scripts/telemetry-docs.ts";
 import { spanTypeOf } from "./support/conventions/check.ts";
 import {
@@ -21,25 +22,72 @@ test("its tables are those that the checks use (else: bun scripts/telemetry-docs
 });
 
 test("every file of lib/telemetry is in the reading order", async () => {
-  const files = await Array.fromAsync(new Glob("*.ts").scan(LAYER));
-  const sources = files.filter((file) => !file.endsWith(".test.ts"));
-  expect(sources.length).toBeGreaterThan(10);
+  const sources = layerFiles();
+  expect(sources.length).toBeGreaterThan(30);
   const [, readingOrder = ""] = docs.split(/^### /m);
-  expect(sources.filter((file) => !readingOrder.includes(`(../lib/telemetry/${file})`))).toEqual(
-    [],
+  const links = sources.map((file) => readingOrder.split(`(../lib/telemetry/${file})`).length - 1);
+  // Each once: read twice, its minutes would count twice.
+  expect(Object.fromEntries(sources.map((file, n) => [file, links[n]]))).toEqual(
+    Object.fromEntries(sources.map((file) => [file, 1])),
   );
 });
 
+test("the plain path comes first in the reading order, then what may be deleted", () => {
+  const parts = readingOrder().map(([part]) => part);
+  expect(parts).toEqual([
+    "set-up",
+    "spans",
+    "HTTP in",
+    "HTTP out",
+    "SQL",
+    "Kafka",
+    "metrics",
+    "logs",
+    "adapters",
+    "for speed",
+    "for learning",
+  ]);
+  for (const [part = "", files = ""] of readingOrder()) {
+    expect(/telemetry\/(speed|learning)\//.test(files), part).toBe(part.startsWith("for "));
+  }
+});
+
+test("the package's README names every entry, and nothing that is no export of it", async () => {
+  const readme = await Bun.file(join(LAYER, "README.md")).text();
+  const known = new Set<string>();
+  for (const [entry, target] of Object.entries(layerJson.exports)) {
+    if (typeof target === "string") continue;
+    expect(readme).toContain(entry === "." ? "`@orderflow/telemetry`" : `\`…${entry.slice(1)}\``);
+    for (const name of Object.keys((await import(join(LAYER, target.default))) as object)) {
+      known.add(name);
+    }
+  }
+  const [, entries = ""] = /^## Entries$(.*?)^## /ms.exec(readme) ?? [];
+  // What is called in the table: `name(`, and the names that stand alone there.
+  const called = [...entries.matchAll(/(?<![.\w])([a-z]\w+)\(/g)].map(([, name = ""]) => name);
+  const alone = [...entries.matchAll(/`([a-z]\w+)`/g)].map(([, name = ""]) => name);
+  const methods = ["shutdown", "scrape", "use", "fetch"];
+  const unknown = [...called, ...alone].filter((name) => !known.has(name));
+  expect(called.length).toBeGreaterThan(5);
+  expect(unknown.filter((name) => !methods.includes(name))).toEqual([]);
+});
+
 test("every variable that lib/telemetry reads is described", async () => {
-  const files = await Array.fromAsync(new Glob("*.ts").scan(LAYER));
   const read = new Set<string>();
-  for (const file of files.filter((name) => !name.endsWith(".test.ts"))) {
+  for (const file of layerFiles()) {
     const text = await Bun.file(join(LAYER, file)).text();
     for (const [, name] of text.matchAll(/env(?:, |\[)"([A-Z]+_[A-Z_]+)"/g)) read.add(name ?? "");
   }
   expect([...read]).toContain("OTEL_SERVICE_NAME");
-  expect([...read].filter((name) => !docs.includes(`\`${name}\``))).toEqual([]);
+  expect([...read].filter((name) => !isDescribed(name))).toEqual([]);
 });
+
+/** The collector's variables stand there once for all signals, and by the ends of their names. */
+function isDescribed(name: string): boolean {
+  const end = name.replace(/^OTEL_EXPORTER_OTLP_(?:(?:TRACES|METRICS|LOGS)_)?/, "");
+  const written = [name, `_${end}`, `OTEL_EXPORTER_OTLP_${end}`];
+  return written.some((text) => docs.includes(`\`${text}\``));
+}
 
 test("every link leads to a file", async () => {
   const links = [...docs.matchAll(/\]\(((?!http)[^)#]+)/g)].map(([, link]) => link ?? "");

@@ -20,7 +20,7 @@ import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts"
 import layerJson from "../lib/telemetry/package.json" with { type: "json" };
 import packageJson from "../package.json" with { type: "json" };
 import { HAS_LEARNING } from "./support/learning.ts";
-import { childrenOf, only, spansIn, topmost, type TestSpan } from "./support/traces.ts";
+import { childrenOf, only, pathToRoot, spansIn, topmost, type TestSpan } from "./support/traces.ts";
 import { until } from "./support/until.ts";
 
 const LAYER = join(import.meta.dir, "../lib/telemetry");
@@ -182,6 +182,43 @@ test("installed, Bun.serve: a request, a step and a call out are one trace; a th
   await checkBunServe(project);
 });
 
+test("installed, Elysia with SQL: request, transaction and statements are one trace", async () => {
+  const project = await projectWith("elysia-sql.ts", ["elysia"]);
+  const store = await traceStore();
+  const program = start(project, store, { PORT: "0" });
+  const url = `${await program.url()}/notes/7`;
+  const kept = await fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ text: "buy milk" }),
+  });
+  expect(await kept.text()).toBe("kept");
+  const spans = await traceIn(store, (all) => all.length === 4);
+  const request = only(spans, "notes", "POST /notes/:id");
+  expect(request).toMatchObject({ kind: "server", parentId: undefined, status: "unset" });
+  expect(childrenOf(spans, request).map(({ name }) => name)).toEqual(
+    expect.arrayContaining(["BEGIN", "INSERT notes", "COMMIT"]),
+  );
+  const insert = only(spans, "notes", "INSERT notes");
+  expect(insert.attributes).toMatchObject({ "db.system.name": "sqlite" });
+  expect(JSON.stringify(spans)).not.toContain("buy milk");
+  await expectCode(project, spans, {
+    "POST /notes/:id": ".post(",
+    "INSERT notes": "await tx`INSERT INTO notes",
+  });
+
+  expect(await (await fetch(url)).json()).toEqual({ id: 7, text: "buy milk" });
+  const read = await traceIn(store, (all) => all.some(({ name }) => name === "SELECT notes"));
+  expect(pathToRoot(read, only(read, "notes", "SELECT notes"))).toEqual([
+    "notes SELECT notes",
+    "notes GET /notes/:id",
+  ]);
+  await expectCode(project, read, { "SELECT notes": "await sql`SELECT * FROM notes" });
+  const made = await traceIn(store, (all) => all[0]?.name === "CREATE TABLE notes");
+  expect(made).toHaveLength(1);
+  expect(await program.stop()).toBe(0);
+});
+
 test("installed, Hono with Kafka: request, record and its handling are one trace", async () => {
   const project = await projectWith("hono-kafka.ts", ["hono", "kafkajs"]);
   const store = await traceStore();
@@ -275,7 +312,7 @@ async function checkBunServe(project: string): Promise<void> {
   const mark = spans.find(({ kind, parentId }) => kind === "server" && parentId === call?.spanId);
   expect(mark).toMatchObject({ name: "GET", attributes: { "url.path": "/mark" } });
   await expectCode(project, spans, {
-    "GET /hello/:name": "traced({",
+    "GET /hello/:name": '"/hello/:name": async',
     greet: 'await inSpan("greet"',
     GET: "await tracedFetch(",
   });

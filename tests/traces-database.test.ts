@@ -8,7 +8,7 @@ import { startServices, type RunningServices } from "#lib/embedded/services.ts";
 import { spansOf } from "#lib/embedded/traces/otlp.ts";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
-import { traceSql, type Queryable } from "#lib/telemetry/sql/sql.ts";
+import { tracePool, type Queryable } from "#lib/telemetry/sql/sql.ts";
 import { described, recordSpans, type SpanRecording } from "#lib/telemetry/testing/record-spans.ts";
 import { call, expectError, line, newOrder } from "./support/api.ts";
 import {
@@ -170,7 +170,9 @@ describe("an error that PostgreSQL puts a value into", () => {
     ["query_canceled (57014)", (db) => db.query`SELECT public.leak(${value})`],
   ])("is %s on its span, and the value is nowhere", async (message, run) => {
     const before = recording.spans().length;
-    const error: unknown = await run(traceSql(sql, postgresUrl)).catch((thrown: unknown) => thrown);
+    const error: unknown = await run(tracePool(sql, postgresUrl)).catch(
+      (thrown: unknown) => thrown,
+    );
     const { message: words, detail } = error as SQL.PostgresError;
     expect(`${words} ${detail}`).toContain(value);
     const [span] = recording.spans().slice(before).map(described);

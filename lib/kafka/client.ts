@@ -30,8 +30,9 @@ export function createKafka(options: { connection: KafkaConnection; clientId: st
     connectionTimeout: 3_000,
     requestTimeout: REQUEST_TIMEOUT_MS,
     socketFactory: sockets.factory,
-    // Short, because whoever calls kafkajs here retries for longer, and knows when to give up.
-    retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 5 },
+    // Short, because whoever calls kafkajs here retries for longer, and knows when to give up; and these
+    // are nested: each try of a send may ask anew who leads, and each question try to connect.
+    retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 3 },
     logLevel: logLevel.INFO,
     logCreator: () => log,
   });

@@ -81,7 +81,8 @@ export async function startGroupSession(options: GroupSessionOptions): Promise<G
     metadataMaxAge: METADATA_MAX_AGE_MS,
     allowAutoTopicCreation: false,
     partitionAssigners: [hookedAssigner(options)],
-    retry: { restartOnFailure: () => Promise.resolve(false) },
+    // A group that many join at once takes some tries.
+    retry: { retries: 5, restartOnFailure: () => Promise.resolve(false) },
   });
 
   const broken = Promise.withResolvers<Error>();

@@ -7,7 +7,7 @@
 import { context, ROOT_CONTEXT } from "@opentelemetry/api";
 import { counter, observe } from "#lib/telemetry/metrics/instruments.ts";
 import { logger } from "#lib/telemetry/logs/logger.ts";
-import { inSpan } from "#lib/telemetry/span.ts";
+import { inSpan } from "#lib/telemetry/index.ts";
 import type { Queryable, TracedSql } from "#lib/telemetry/sql/sql.ts";
 import { sleep } from "#lib/waiting/waiting.ts";
 import type { Database } from "./database.ts";

@@ -3,7 +3,7 @@ import type { Attributes, Span } from "@opentelemetry/api";
 import { Slots } from "#lib/waiting/slots.ts";
 import { callerLocation } from "#lib/telemetry/optional.ts";
 import { traceRequestOut } from "#lib/telemetry/http/client.ts";
-import { failSpan } from "#lib/telemetry/span.ts";
+import { failSpan } from "#lib/telemetry/index.ts";
 import { remainingMs, TIMEOUT_HEADER } from "./deadline.ts";
 import { BadGatewayError, GatewayTimeoutError, UnavailableError } from "./errors.ts";
 

@@ -1,7 +1,7 @@
 /** The database: its pool of connections, and what its errors mean to a caller. */
 import { SQL, type ReservedSQL } from "bun";
 import { logger } from "#lib/telemetry/logs/logger.ts";
-import { traceSql, untracedSql, type Queryable, type TracedSql } from "#lib/telemetry/sql/sql.ts";
+import { tracePool, untracedSql, type Queryable, type TracedSql } from "#lib/telemetry/sql/sql.ts";
 import type { DatabaseConfig } from "./config.ts";
 import { ConnectionPool, POOL_LIMITS } from "./connection-pool.ts";
 import { throwIfTooLate } from "./deadline.ts";
@@ -50,7 +50,7 @@ export function openDatabase({ url, pooler }: DatabaseConfig, applicationName: s
   const untraced = untracedSql(pool);
   let hasWarned = false;
   return {
-    sql: traceSql(pool, url, hasPooler ? BEGIN_WITH_LIMITS : "BEGIN"),
+    sql: tracePool(pool, url, hasPooler ? BEGIN_WITH_LIMITS : "BEGIN"),
     untraced,
     async probe(table) {
       const [found] = await untraced

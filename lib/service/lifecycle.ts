@@ -7,7 +7,7 @@ import { suppressTracing } from "@opentelemetry/core";
 import type { AnyElysia } from "elysia";
 import { logger } from "#lib/telemetry/logs/logger.ts";
 import { preferCallersIn } from "#lib/telemetry/optional.ts";
-import { startTelemetry } from "#lib/telemetry/setup/start-telemetry.ts";
+import { startTelemetry } from "#lib/telemetry/index.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { checkReadiness, createBaseApp, type BaseAppOptions, type ReadinessChecks } from "./app.ts";
 import { ConfigError, loadServiceConfig, type Env, type ServiceConfig } from "./config.ts";

@@ -57,6 +57,11 @@ export const rememberRoutes: typeof Learning.rememberRoutes = (...args) =>
 /** The line that registered a route; undefined where code locations are off. */
 export const lineOfRoute = learning?.codeLocationEnabled() ? learning.lineOfRoute : undefined;
 
+/** The line of a key in an object that is written out where a location is; else that location. */
+export function locationOfKey(known: Attributes, key: string): Attributes {
+  return learning ? learning.locationOfKey(known, key) : known;
+}
+
 /** Shows on a span which header it sent, where code locations are on. @param headers as they were sent */
 export function showInjected(from: Context, headers: Readonly<Record<string, string>>): void {
   learning?.showInjected(from, headers);

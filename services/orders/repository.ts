@@ -23,7 +23,7 @@ import {
 } from "#lib/orders/order.ts";
 import { ATTR_ORDER_ID } from "#lib/orders/attributes.ts";
 import { traceCreate } from "#lib/telemetry/kafka/index.ts";
-import { inSpan } from "#lib/telemetry/span.ts";
+import { inSpan } from "#lib/telemetry/index.ts";
 import type { Queryable, TracedSql } from "#lib/telemetry/sql/sql.ts";
 import type { Cursor, PageRequest } from "./list-page.ts";
 

@@ -17,7 +17,7 @@ import { pathSegment } from "#lib/service/client.ts";
 import { describeAnswer, UnexpectedAnswerError, type Dependency } from "#lib/service/dependency.ts";
 import { ATTR_ORDER_ID, ATTR_ORDER_STATUS } from "#lib/orders/attributes.ts";
 import { logger } from "#lib/telemetry/logs/logger.ts";
-import { inSpan } from "#lib/telemetry/span.ts";
+import { inSpan } from "#lib/telemetry/index.ts";
 
 export interface Dependencies {
   orders: Dependency;

@@ -1,6 +1,6 @@
 /** HTTP requests in, for Bun's own server: `Bun.serve(traced({ … }))`. */
 import type { Attributes } from "@opentelemetry/api";
-import { callerLocation } from "../optional.ts";
+import { callerLocation, locationOfKey } from "../optional.ts";
 import { noteRoute, noteServerError, traceRequest, type ServerOptions } from "./server.ts";
 
 type Answer = Response | undefined | void;
@@ -14,7 +14,7 @@ interface Around {
   telemetry: ServerOptions;
   /** The route that Bun has matched; `fetch` has none. */
   route: string | undefined;
-  /** Where `traced` was called. */
+  /** The line of the route, or where `traced` was called. */
   location: Attributes | undefined;
 }
 
@@ -40,7 +40,12 @@ export function traced<WebSocketData = undefined, R extends string = never>(
   const { fetch, routes, error: onError } = options as Served;
   const location = callerLocation();
   const wrap: Wrap = (handler, route) =>
-    tracedHandler(handler, { onError, telemetry, route, location });
+    tracedHandler(handler, {
+      onError,
+      telemetry,
+      route,
+      location: location && route ? locationOfKey(location, route) : location,
+    });
   return {
     ...options,
     ...(fetch && { fetch: wrap(fetch) }),

@@ -9,6 +9,7 @@
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/registry/attributes/code.md
  */
 import type { Attributes } from "@opentelemetry/api";
+import { readFileSync } from "node:fs";
 import { isAbsolute, relative, resolve, sep } from "node:path";
 import {
   ATTR_CODE_FILE_PATH,
@@ -93,6 +94,15 @@ export function locationFromStack(
     fallback ??= location;
   }
   return fallback;
+}
+
+/** The lines of a file that a location names; none where it cannot be read. */
+export function sourceLines(path: string): string[] {
+  try {
+    return readFileSync(resolve(source.root, path), "utf8").split("\n");
+  } catch {
+    return [];
+  }
 }
 
 function functionName(name: string | undefined): string {

@@ -4,4 +4,4 @@
  */
 export { callerLocation, codeLocationEnabled, preferCallersIn } from "./code-location.ts";
 export { showInjected } from "./injected.ts";
-export { lineOfRoute, rememberRoutes } from "./route-location.ts";
+export { lineOfRoute, locationOfKey, rememberRoutes } from "./route-location.ts";

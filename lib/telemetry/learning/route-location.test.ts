@@ -58,9 +58,12 @@ async function step() {
 }
 
 const server = Bun.serve(
-  traced({ //= GET /b/users/:id
+  traced({ //= GET /b/elsewhere
     port: 0,
-    routes: { "/b/users/:id": (request) => new Response(request.params.id) },
+    routes: {
+      "/b/users/:id": (request) => new Response(request.params.id), //= GET /b/users/:id
+      ["/b/else" + "where"]: () => new Response("elsewhere"),
+    },
   }),
 );
 
@@ -74,7 +77,7 @@ for (const aot of [true, false]) {
 }
 for (const path of ["plain", "users/7"]) await hono.request("/h/" + path);
 await hono.request("/h/base/items", { method: "POST" });
-await (await fetch(new URL("/b/users/7", server.url))).text();
+for (const path of ["users/7", "elsewhere"]) await (await fetch(new URL("/b/" + path, server.url))).text();
 await step();
 await server.stop(true);
 console.log(JSON.stringify(recording.spans().map(({ name, attributes: its }) =>

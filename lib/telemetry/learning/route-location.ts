@@ -6,7 +6,8 @@
  * handler is the same then, and the path ends as before. The line is that of the first time.
  */
 import type { Attributes } from "@opentelemetry/api";
-import { callerLocation, codeLocationEnabled } from "./code-location.ts";
+import { ATTR_CODE_FILE_PATH, ATTR_CODE_LINE_NUMBER } from "../attributes.ts";
+import { callerLocation, codeLocationEnabled, sourceLines } from "./code-location.ts";
 
 /** One registration, as the framework's method was told it. */
 export interface Registration {
@@ -43,6 +44,20 @@ export function rememberRoutes<Self extends object>(
 /** The line that registered a route, if it is known. */
 export function lineOfRoute(route: object | undefined): Attributes | undefined {
   return route && lines.get(route);
+}
+
+/**
+ * The line of a key in an object that is written out from a known line on: `"/users/:id": …` among the
+ * routes that are handed over there. It is looked for in the source.
+ * @returns the known location where the key is not found, as in an object that is made elsewhere
+ */
+export function locationOfKey(known: Attributes, key: string): Attributes {
+  const from = Number(known[ATTR_CODE_LINE_NUMBER]) - 1;
+  const written = ['"', "'", "`"].map((quote) => `${quote}${key}${quote}:`);
+  const at = sourceLines(String(known[ATTR_CODE_FILE_PATH])).findIndex(
+    (line, index) => index >= from && written.some((text) => line.includes(text)),
+  );
+  return at < 0 ? known : { ...known, [ATTR_CODE_LINE_NUMBER]: at + 1 };
 }
 
 function lineOfHandler(handler: unknown, path: string): Attributes | undefined {

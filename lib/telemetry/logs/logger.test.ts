@@ -69,21 +69,28 @@ describe("a line", () => {
   });
 });
 
+/** Two hundred random texts take seconds to make on a busy machine. */
+const PROPERTY_TIMEOUT_MS = 30_000;
+
 describe("nobody can forge a line", () => {
-  test("by any text, wherever it stands: it stays one printable line and is read back unchanged", () => {
-    const text = string({ unit: "binary", maxLength: 40 });
-    assert(
-      property(text, text, (one, other) => {
-        const { message, field } = logged(one, { field: other });
-        expect([message, field]).toEqual([one.toWellFormed(), other.toWellFormed()]);
-        // One line end, and no other character that a terminal or a viewer would act upon.
-        // oxlint-disable-next-line no-control-regex
-        expect(output).toMatch(/^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*\n$/);
-      }),
-      // What looks like a secret is not read back unchanged; random text does not, but for URLs.
-      { seed: 7, numRuns: 200 },
-    );
-  });
+  test(
+    "by any text, wherever it stands: it stays one printable line and is read back unchanged",
+    () => {
+      const text = string({ unit: "binary", maxLength: 40 });
+      assert(
+        property(text, text, (one, other) => {
+          const { message, field } = logged(one, { field: other });
+          expect([message, field]).toEqual([one.toWellFormed(), other.toWellFormed()]);
+          // One line end, and no other character that a terminal or a viewer would act upon.
+          // oxlint-disable-next-line no-control-regex
+          expect(output).toMatch(/^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*\n$/);
+        }),
+        // What looks like a secret is not read back unchanged; random text does not, but for URLs.
+        { seed: 7, numRuns: 200 },
+      );
+    },
+    PROPERTY_TIMEOUT_MS,
+  );
 
   test.each(["\n", "\r", "\u001b[2J", "\u007f", "\u0085", "\u009b", "\u2028", "\u2029", "\u202e"])(
     "with %j in message, field and field name",

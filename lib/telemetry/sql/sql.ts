@@ -1,236 +1,208 @@
-/**
- * SQL statements: one CLIENT span each, BEGIN, COMMIT and ROLLBACK included, over a pool.
- *
- * The text on the span is the text PostgreSQL gets, with `$1` placeholders; values never leave
- * through telemetry: not in the text (sql-text.ts), nor in what an error says (sql-error.ts). The name is the statement's summary, for example `SELECT orders.orders`.
- * `db.namespace` is the database's name: the schema stands in every table name instead.
- * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/db/postgresql.md
- */
-import { SpanKind, trace, context, type Attributes } from "@opentelemetry/api";
+/** Bun's `SQL`, traced: what it can do it still does, and each statement that runs is a CLIENT span. */
+import type { ReservedSQL, SavepointSQL, SQL, TransactionSQL } from "bun";
+import { ATTR_DB_SYSTEM_NAME } from "../attributes.ts";
+import { callerLocation } from "../optional.ts";
+import { textOf, traceQuery, type Query } from "./query.ts";
+import { runStatement, type Statement } from "./statement.ts";
+import { Statements } from "./statements.ts";
+import { targetAttributes } from "./target.ts";
 import {
-  ATTR_DB_NAMESPACE,
-  ATTR_DB_QUERY_SUMMARY,
-  ATTR_DB_QUERY_TEXT,
-  ATTR_DB_RESPONSE_STATUS_CODE,
-  ATTR_DB_SYSTEM_NAME,
-  ATTR_ERROR_TYPE,
-  ATTR_SERVER_ADDRESS,
-  ATTR_SERVER_PORT,
-} from "../attributes.ts";
-import { callerLocation, fixed } from "../optional.ts";
-import { dbClientOperationDuration } from "../metrics/instruments.ts";
-import { errorTypeOf, failSpan, tracer } from "../span.ts";
-import { sqlStateOf } from "./error.ts";
-import { summarizeQuery } from "./summary.ts";
-import { withoutLiterals } from "./text.ts";
+  distributedTexts,
+  savepointTexts,
+  traceClose,
+  traceTransaction,
+  transactionTexts,
+  type TransactionState,
+  type TransactionTexts,
+} from "./transaction.ts";
 
-const POSTGRES_PORT = 5432;
-const TEXTS_MAX = 200;
+export {
+  tracePool,
+  untracedSql,
+  type Queryable,
+  type Reserved,
+  type StatementPool,
+  type StatementRunner,
+  type TracedSql,
+} from "./pool.ts";
 
-/** What can run a statement: a pool, or the one connection of a transaction. Bun's `SQL` is one. */
-export interface StatementRunner {
-  unsafe(text: string, values?: unknown[]): PromiseLike<unknown>;
-}
+type Values = unknown[] | Record<string, unknown>;
+type OwnTransaction = (...given: unknown[]) => Promise<unknown>;
+type Work<Connection> = (connection: Connection) => unknown;
 
-/** A connection that was taken out of its pool. */
-export interface Reserved extends StatementRunner {
-  /** Gives it back. Afterwards it runs nothing any more. */
-  release(): void;
-}
-
-/** Where connections come from. */
-export interface StatementPool extends StatementRunner {
-  reserve(): Promise<Reserved>;
-}
-
-type Execute = (text: string, values: unknown[]) => Promise<unknown>;
-
-interface Statement {
-  text: string;
-  summary: string;
-  spanAttributes: Attributes;
-  /** Without the text: a metric's attributes are kept few. */
-  metricAttributes: Attributes;
-}
-
-/** Something to run SQL on; inside `transaction` it is that transaction's connection. */
-export interface Queryable {
-  /**
-   * Runs one statement: db.query`SELECT … WHERE id = ${id}`. Each `${}` becomes a placeholder.
-   * @returns the rows; int8 comes as a string, timestamptz as a Date of whole milliseconds
-   * @throws SQL.PostgresError, its SQLSTATE in `errno`; without one the server was not reached
-   */
-  query<Row>(strings: TemplateStringsArray, ...values: unknown[]): Promise<Row[]>;
-  /**
-   * Runs a statement whose text is put together at run time, with `$1` placeholders in it. Literals in
-   * it go to the database only: the span has `?` in their place.
-   */
-  run<Row>(text: string, values: readonly unknown[]): Promise<Row[]>;
-}
-
-/** A database whose every statement is traced. */
-export interface TracedSql extends Queryable {
-  /**
-   * Runs `work` in one transaction on a connection of its own. Whatever `work` or the COMMIT throws
-   * rolls it back and is thrown on; after a failed COMMIT it is not known whether it took effect.
-   */
-  transaction<T>(work: (connection: Queryable) => Promise<T>): Promise<T>;
+/** One database as this file needs it. */
+interface Database {
+  readonly system: unknown;
+  readonly statements: Statements;
 }
 
 /**
- * Wraps a pool.
- * @param pool runs the statements
- * @param url the URL it was made with; host, port and database name of it go on the spans
- * @param begin what begins a transaction; more statements may follow the BEGIN, in the same message
+ * Traces a client of Bun's: PostgreSQL, MySQL, MariaDB or SQLite.
+ *
+ * What comes back is used as the client itself: tagged templates with their helpers and fragments,
+ * `begin`, `savepoint`, `reserve`, `unsafe`, `file`, `values()` and all else. A statement's span starts
+ * when the statement does, as a child of what is active then; BEGIN, COMMIT and their like are spans
+ * too. Results and errors are Bun's own. `listen` is passed on without a span.
+ *
+ * One difference: Bun reports a query that only `execute()` has started, and that fails with nobody
+ * looking, as an unhandled rejection; traced, its span alone tells.
+ * @param sql `new SQL(url)`, or Bun's own `sql`
  */
-export function traceSql(pool: StatementPool, url: string, begin = "BEGIN"): TracedSql {
-  const statements = new Statements(targetAttributes(url));
-  return {
-    ...queryable(pool, statements),
-    async transaction<T>(work: (connection: Queryable) => Promise<T>): Promise<T> {
-      const location = callerLocation();
-      let connection: Reserved | undefined;
-      const control = (text: string) =>
-        runTraced(statements.ofText(text), [], location, async (...statement) => {
-          // Inside the span of BEGIN: a pool that is empty, or a server that is away, shows there.
-          connection ??= await pool.reserve();
-          return await connection.unsafe(...statement);
-        });
-      try {
-        await control(begin);
-        try {
-          const result = await work(queryable(connection as Reserved, statements));
-          await control("COMMIT");
-          return result;
-        } catch (error) {
-          // Where the connection is gone the server has rolled back already; what matters to the
-          // caller is the first error.
-          await control("ROLLBACK").catch(() => undefined);
-          throw error;
-        }
-      } finally {
-        connection?.release();
-      }
-    },
-  };
-}
-
-/** Wraps a pool without any spans: for probes and for looks that are taken again and again. */
-export function untracedSql(pool: StatementRunner): Queryable {
-  return {
-    async query<Row>(strings: TemplateStringsArray, ...values: unknown[]) {
-      return (await pool.unsafe(withPlaceholders(strings), values)) as Row[];
-    },
-    async run<Row>(text: string, values: readonly unknown[]) {
-      return (await pool.unsafe(text, [...values])) as Row[];
-    },
-  };
-}
-
-/** The text of a tagged template, with `$1` and so on in the place of its values. */
-function withPlaceholders(strings: TemplateStringsArray): string {
-  return strings.reduce((before, after, index) => `${before}$${index}${after}`).trim();
-}
-
-function queryable(connection: StatementRunner, statements: Statements): Queryable {
-  const execute: Execute = async (text, values) => await connection.unsafe(text, values);
-  return {
-    query<Row>(strings: TemplateStringsArray, ...values: unknown[]) {
-      return runTraced<Row>(statements.ofTemplate(strings), values, callerLocation(), execute);
-    },
-    run<Row>(text: string, values: readonly unknown[]) {
-      return runTraced<Row>(statements.ofText(text), values, callerLocation(), execute);
-    },
-  };
-}
-
-async function runTraced<Row>(
-  statement: Statement,
-  values: readonly unknown[],
-  location: Attributes | undefined,
-  execute: Execute,
-): Promise<Row[]> {
-  const span = tracer().startSpan(statement.summary, {
-    kind: SpanKind.CLIENT,
-    attributes: location ? { ...statement.spanAttributes, ...location } : statement.spanAttributes,
+export function traceSql<Client extends SQL>(sql: Client): Client {
+  const target = targetAttributes(sql.options);
+  return traced(sql, {
+    system: target[ATTR_DB_SYSTEM_NAME],
+    statements: new Statements(target),
   });
-  const startedMs = performance.now();
-  let failure: Attributes | undefined;
-  try {
-    const active = trace.setSpan(context.active(), span);
-    return (await context.with(active, execute, undefined, statement.text, [...values])) as Row[];
-  } catch (error) {
-    failure = failureAttributes(error);
-    span.setAttributes(failure);
-    failSpan(span, String(failure[ATTR_ERROR_TYPE]), error);
-    throw error;
-  } finally {
-    dbClientOperationDuration.record(
-      (performance.now() - startedMs) / 1000,
-      failure ? { ...statement.metricAttributes, ...failure } : statement.metricAttributes,
-    );
-    span.end();
-  }
 }
 
-/** SQLSTATE where the server answered; otherwise Bun's code, such as ERR_POSTGRES_CONNECTION_CLOSED. */
-function failureAttributes(error: unknown): Attributes {
-  const sqlState = sqlStateOf(error);
-  if (sqlState !== undefined) {
-    return { [ATTR_DB_RESPONSE_STATUS_CODE]: sqlState, [ATTR_ERROR_TYPE]: sqlState };
-  }
-  const { code } = error as { code?: unknown };
-  return { [ATTR_ERROR_TYPE]: typeof code === "string" ? code : errorTypeOf(error) };
-}
-
-/**
- * The statements of one database. A program has few of them, so text, summary and attributes are put
- * together once for each; of texts made at run time only so many are kept.
- */
-class Statements {
-  readonly #target: Attributes;
-  // A tagged template hands over the same `strings` at each call from one place in the source.
-  readonly #templates = new WeakMap<TemplateStringsArray, Statement>();
-  readonly #texts = new Map<string, Statement>();
-
-  constructor(target: Attributes) {
-    this.#target = target;
-  }
-
-  ofTemplate(strings: TemplateStringsArray): Statement {
-    let statement = this.#templates.get(strings);
-    if (!statement) {
-      statement = this.#create(withPlaceholders(strings));
-      this.#templates.set(strings, statement);
-    }
-    return statement;
-  }
-
-  ofText(text: string): Statement {
-    let statement = this.#texts.get(text);
-    if (!statement) {
-      // Who made the text may have put values into it; a template's text stands in the source.
-      statement = this.#create(text, withoutLiterals(text));
-      if (this.#texts.size < TEXTS_MAX) this.#texts.set(text, statement);
-    }
-    return statement;
-  }
-
-  #create(text: string, shown = text): Statement {
-    const summary = summarizeQuery(shown);
-    const metricAttributes = fixed({ ...this.#target, [ATTR_DB_QUERY_SUMMARY]: summary });
-    const spanAttributes = { ...metricAttributes, [ATTR_DB_QUERY_TEXT]: shown };
-    return { text, summary, spanAttributes, metricAttributes };
-  }
-}
-
-function targetAttributes(url: string): Attributes {
-  const { hostname, port, pathname } = new URL(url);
-  const portNumber = Number(port) || POSTGRES_PORT;
-  return {
-    [ATTR_DB_SYSTEM_NAME]: "postgresql",
-    [ATTR_DB_NAMESPACE]: decodeURIComponent(pathname.slice(1)),
-    [ATTR_SERVER_ADDRESS]: hostname,
-    ...(portNumber === POSTGRES_PORT ? {} : { [ATTR_SERVER_PORT]: portNumber }),
+function traced<Client extends SQL>(
+  sql: Client,
+  database: Database,
+  state?: TransactionState,
+): Client {
+  const own: Record<string | symbol, unknown> = {
+    ...queryMethods(sql, database),
+    ...(state
+      ? savepointMethods(sql as unknown as TransactionSQL, database, state)
+      : transactionMethods(sql, database)),
+    connect: async () => {
+      await sql.connect();
+      return proxy;
+    },
+    reserve: async (options?: { signal?: AbortSignal }): Promise<ReservedSQL> =>
+      traced(await sql.reserve(options), database),
   };
+  const proxy = new Proxy(sql, {
+    apply: (target, self, given) => traceCall(Reflect.apply(target, self, given), given, database),
+    get: (target, key) => (Object.hasOwn(own, key) ? own[key] : Reflect.get(target, key)),
+  });
+  return proxy;
+}
+
+/** A call of the client: a template makes a query, all else a helper for one. */
+function traceCall(
+  made: unknown,
+  [strings, ...values]: unknown[],
+  { statements }: Database,
+): unknown {
+  if (!isTemplate(strings)) return made;
+  const query = made as Query;
+  const text = () => textOf(query, strings.join("?"));
+  // Helpers, fragments and arrays with a type change the text; what is no object cannot.
+  const isFixed = values.every((value) => typeof value !== "object" || value === null);
+  const describe = () =>
+    isFixed ? statements.ofTemplate(strings, text) : statements.ofText(text());
+  return traceQuery(query, { describe: () => describedOr(describe), location: callerLocation() });
+}
+
+function queryMethods(sql: SQL, { statements, system }: Database) {
+  const finishDistributed = (method: "commitDistributed" | "rollbackDistributed", word: string) => {
+    if (system === "sqlite") return sql[method]; // has none, and says so
+    const text = system === "postgresql" ? `${word} PREPARED ?` : `XA ${word} ?`;
+    return (name: string) =>
+      runStatement(statements.ofText(text), callerLocation(), () => sql[method](name));
+  };
+  return {
+    unsafe: (text: string, values?: Values) =>
+      traceQuery(sql.unsafe(text, values as never), {
+        describe: () => statements.ofText(String(text)),
+        location: callerLocation(),
+      }),
+    file: (path: string, values?: Values) => {
+      const query = sql.file(path, values as never);
+      return traceQuery(query, {
+        describe: () => statements.ofText(""), // Bun reads it when it runs
+        describeLate: () => {
+          const text = textOf(query, path);
+          return text === path ? undefined : statements.ofText(text);
+        },
+        location: callerLocation(),
+      });
+    },
+    notify: (channel: string, payload?: string) =>
+      runStatement(statements.ofText("SELECT pg_notify($1, $2)"), callerLocation(), () =>
+        sql.notify(channel, payload),
+      ),
+    commitDistributed: finishDistributed("commitDistributed", "COMMIT"),
+    rollbackDistributed: finishDistributed("rollbackDistributed", "ROLLBACK"),
+  };
+}
+
+function transactionMethods(sql: SQL, database: Database) {
+  const begin = (
+    method: "begin" | "beginDistributed",
+    textsOf: (options: string) => TransactionTexts | undefined,
+  ) => {
+    const own = sql[method] as OwnTransaction;
+    return (...given: unknown[]): Promise<unknown> => {
+      const [options] = given;
+      const workAt = typeof options === "function" ? 0 : 1;
+      const texts = () => textsOf(typeof options === "string" ? options : "");
+      return runTransaction(
+        own,
+        given,
+        workAt,
+        texts,
+        { savepoints: 0, isClosed: false },
+        database,
+      );
+    };
+  };
+  const plain = begin("begin", (options) => transactionTexts(database.system, options));
+  const distributed = begin("beginDistributed", () => distributedTexts(database.system));
+  return { begin: plain, transaction: plain, beginDistributed: distributed, distributed };
+}
+
+function savepointMethods(sql: TransactionSQL, database: Database, state: TransactionState) {
+  const close = (options?: { timeout?: number }) =>
+    traceClose(database.statements, state, () => sql.close(options));
+  return {
+    savepoint: (...given: unknown[]): Promise<unknown> => {
+      const own = sql.savepoint as OwnTransaction;
+      // The label may come first or second, as with Bun.
+      const workAt = typeof given[1] === "function" ? 1 : 0;
+      const label = given[1 - workAt];
+      const texts = () => savepointTexts(state, typeof label === "function" ? "" : label);
+      return runTransaction(own, given, workAt, texts, state, database);
+    },
+    close,
+    end: close,
+    [Symbol.asyncDispose]: () => close(),
+  };
+}
+
+/** @param workAt where the callback stands among what was given */
+function runTransaction(
+  own: OwnTransaction,
+  given: unknown[],
+  workAt: number,
+  textsOf: () => TransactionTexts | undefined,
+  state: TransactionState,
+  database: Database,
+): Promise<unknown> {
+  const work = given[workAt];
+  // What Bun refuses before it sends anything, it refuses without a span.
+  const texts = typeof work === "function" ? textsOf() : undefined;
+  if (!texts) return own(...given);
+  return traceTransaction<SavepointSQL, unknown>(
+    database.statements,
+    texts,
+    state,
+    (seen) => own(...given.with(workAt, seen)),
+    (connection) => (work as Work<SavepointSQL>)(traced(connection, database, state)),
+  );
+}
+
+/** Where a query cannot be built Bun sends none, and says so itself. */
+function describedOr(describe: () => Statement): Statement | undefined {
+  try {
+    return describe();
+  } catch {
+    return undefined;
+  }
+}
+
+function isTemplate(value: unknown): value is TemplateStringsArray {
+  return Array.isArray(value) && Array.isArray((value as { raw?: unknown }).raw);
 }

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { SQL } from "bun";
 import { logger } from "../logs/logger.ts";
 import { inSpan } from "../span.ts";
-import { traceSql } from "./sql.ts";
+import { tracePool } from "./pool.ts";
 import { described, recordSpans, type SpanRecording } from "../testing/record-spans.ts";
 
 let recording: SpanRecording;
@@ -32,7 +32,7 @@ function fakePool(fail: (text: string) => Error | undefined = () => undefined) {
       return { unsafe: runner(++reserved), release: () => void open.connections-- };
     },
   } as unknown as SQL;
-  return { runs, open, sql: traceSql(pool, "postgres://ann:hunter2@db.example:6432/shop") };
+  return { runs, open, sql: tracePool(pool, "postgres://ann:hunter2@db.example:6432/shop") };
 }
 
 function postgresError(errno: string, message: string, fields: object = {}): Error {
