@@ -52,7 +52,11 @@ export class Statements {
   #create(text: string, shown = text): Statement {
     const summary = summarizeQuery(shown, this.#system);
     const metricAttributes = fixed({ ...this.#target, [ATTR_DB_QUERY_SUMMARY]: summary });
-    const spanAttributes = { ...metricAttributes, ...(shown && { [ATTR_DB_QUERY_TEXT]: shown }) };
+    // Frozen, so that a tracer may keep what it made of them.
+    const spanAttributes = Object.freeze({
+      ...metricAttributes,
+      ...(shown && { [ATTR_DB_QUERY_TEXT]: shown }),
+    });
     return { text, summary, spanAttributes, metricAttributes };
   }
 }
