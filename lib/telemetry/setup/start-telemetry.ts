@@ -200,7 +200,6 @@ function start(
     await Promise.race([Promise.all(all), limit.promise]);
     clearTimeout(timer);
     ending.abort();
-    speedy?.stop();
   };
   let stopped: Promise<void> | undefined;
   return {
@@ -215,6 +214,7 @@ function start(
  */
 function createPlainProvider(
   tracing: TracerConfig,
+  env: Env,
   queue: BufferConfig | undefined,
   { sampler, spanProcessors = [], spanExporter }: OwnTracing,
   ending: AbortSignal,
