@@ -13,6 +13,7 @@ import { startPostgres } from "#lib/embedded/postgres.ts";
 import { inSpan } from "#lib/telemetry/span.ts";
 import { traceSql } from "#lib/telemetry/sql/sql.ts";
 import { described, recordSpans, type SpanRecording } from "#lib/telemetry/testing/record-spans.ts";
+import { HAS_LEARNING } from "./support/learning.ts";
 import { until } from "./support/until.ts";
 
 const START_TIMEOUT_MS = 90_000;
@@ -618,4 +619,43 @@ test("of a MySQL or MariaDB server the options tell, also where it cannot be rea
     });
     expect(begin).toMatchObject({ name: "START TRANSACTION", status: "ERROR" });
   }
+});
+
+test.skipIf(!HAS_LEARNING)("a span leads to the line that made its statement", async () => {
+  const sql = await open("sqlite", "traced");
+  const learning = await import("#lib/telemetry/learning/code-location.ts");
+  learning.setCodeLocationEnabled(true);
+  try {
+    await sql`SELECT 1 FROM users`;
+    await sql`SELECT 2 FROM users WHERE id IN ${sql([1, 2])} ${sql`AND id > ${0}`}`;
+    await sql.unsafe("SELECT 3 FROM users");
+    await sql.file(join(folder, "all.sql"));
+    await sql.begin(async (sql) => {
+      await sql.savepoint(async (sql) => {
+        await sql`SELECT 4 FROM users`;
+      });
+    });
+  } finally {
+    learning.setCodeLocationEnabled(false);
+  }
+  const source = (await Bun.file(import.meta.path).text()).split("\n");
+  const lines = spans().map(({ attributes }) => {
+    expect(attributes["code.file.path"]).toBe("tests/trace-sql.test.ts");
+    return source[Number(attributes["code.line.number"]) - 1]?.trim();
+  });
+  const [begin, savepoint] = [
+    "await sql.begin(async (sql) => {",
+    "await sql.savepoint(async (sql) => {",
+  ];
+  expect(lines).toEqual([
+    "await sql`SELECT 1 FROM users`;",
+    "await sql`SELECT 2 FROM users WHERE id IN ${sql([1, 2])} ${sql`AND id > ${0}`}`;",
+    'await sql.unsafe("SELECT 3 FROM users");',
+    'await sql.file(join(folder, "all.sql"));',
+    begin,
+    savepoint,
+    "await sql`SELECT 4 FROM users`;",
+    savepoint,
+    begin,
+  ]);
 });
