@@ -22,7 +22,12 @@ interface Part {
 const PARTS: readonly Part[] = [
   {
     title: "set-up",
-    files: ["setup/start-telemetry.ts", "setup/resource.ts", "setup/register.ts"],
+    files: [
+      "setup/start-telemetry.ts",
+      "setup/resource.ts",
+      "setup/tracer-provider.ts",
+      "setup/register.ts",
+    ],
     folders: ["setup"],
     teaches: "providers, processors and exporters by hand; who speaks; who traces; how it ends",
   },

@@ -72,17 +72,24 @@ async function hangingServer(): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-test("with the collector up its spans arrive, and it ends at once, not at its time limit", async () => {
+test.each([
+  ["the layer's own tracer", "on"],
+  ["the SDK's tracer", "off"],
+])("with %s and the collector up its spans arrive, and it ends at once", async (_tracer, speed) => {
   const store = await traceStore();
   const { stdout, endedAfterMs, lines } = await run(script(30_000), {
     OTEL_EXPORTER_OTLP_ENDPOINT: store.otlpUrl,
+    ORDERFLOW_TELEMETRY_SPEED: speed,
   });
   expect(spansIn(store, traceIdIn(stdout))).toMatchObject([{ name: "work", service: "script" }]);
   expect(endedAfterMs).toBeLessThan(SLACK_MS);
   expect(lines).toEqual([]);
 });
 
-describe("it ends within the time it gave, with a collector that", () => {
+describe.each([
+  ["the layer's own tracer", "on"],
+  ["the SDK's tracer", "off"],
+])("with %s it ends within the time it gave, with a collector that", (_tracer, speed) => {
   test.each<[string, () => Promise<string>]>([
     ["refuses", async () => `http://127.0.0.1:${await freePort()}`],
     ["hangs", hangingServer],
@@ -103,6 +110,7 @@ describe("it ends within the time it gave, with a collector that", () => {
       OTEL_EXPORTER_OTLP_ENDPOINT: await endpoint(),
       OTEL_BSP_SCHEDULE_DELAY: "20",
       OTEL_LOGS_EXPORTER: "otlp",
+      ORDERFLOW_TELEMETRY_SPEED: speed,
     });
     expect(endedAfterMs).toBeLessThan(1_000 + SLACK_MS);
   });

@@ -11,12 +11,12 @@ import {
   type SpanContext,
   type SpanOptions,
   type Tracer,
-  type TraceState,
 } from "@opentelemetry/api";
 import { isTracingSuppressed } from "@opentelemetry/core";
 import { SamplingDecision, type Sampler, type SpanLimits } from "@opentelemetry/sdk-trace-base";
-import { randomWord, TraceId, wordAt, wordText } from "./ids.ts";
+import { TraceId, wordAt } from "./ids.ts";
 import { RecordedSpan, type ParentId, type TakeSpan } from "./recorded-span.ts";
+import { UnrecordedSpan } from "./unrecorded-span.ts";
 
 /**
  * What a sampler says of itself that does as the parent did, wherever there is one: it need not be asked
@@ -48,20 +48,23 @@ export class SpeedyTracer implements Tracer {
     if (isTracingSuppressed(from)) return trace.wrapSpanContext(INVALID_SPAN_CONTEXT);
     const own = options.root ? trace.deleteSpan(from) : from;
     const parent = trace.getSpan(own);
-    if (parent instanceof RecordedSpan && this.#followsParent)
-      return this.#child(name, options, parent);
+    if (this.#followsParent) {
+      if (parent instanceof RecordedSpan) return this.#child(name, options, parent);
+      if (parent instanceof UnrecordedSpan) return parent.child();
+    }
     const known = parent?.spanContext();
-    const parentContext = known && isSpanContextValid(known) ? known : undefined;
-    const traceId = parentContext ? traceIdOf(parent, parentContext) : TraceId.random();
-    const asked = this.#ask(name, options, own, parentContext, traceId);
-    const traceState = asked.traceState ?? parentContext?.traceState;
+    const above = known && isSpanContextValid(known) ? known : undefined;
+    const fresh = above ? undefined : TraceId.random();
+    const id = fresh ?? { text: above?.traceId ?? "" };
+    const asked = this.#ask(name, options, own, above, id);
+    const traceState = asked.traceState ?? above?.traceState;
+    if (asked.decision === SamplingDecision.NOT_RECORD) return new UnrecordedSpan(id, traceState);
     const isSampled = asked.decision === SamplingDecision.RECORD_AND_SAMPLED;
-    if (asked.decision === SamplingDecision.NOT_RECORD) return unrecorded(traceId, traceState);
     const span = new RecordedSpan(
       name,
       options.kind ?? SpanKind.INTERNAL,
-      traceId,
-      parentContext && parentIdOf(parentContext),
+      fresh ?? (parent instanceof RecordedSpan ? parent.traceId : TraceId.of(id.text)),
+      above && parentIdOf(above),
       isSampled ? TraceFlags.SAMPLED : TraceFlags.NONE,
       traceState,
       options.startTime,
@@ -98,7 +101,7 @@ export class SpeedyTracer implements Tracer {
 
   #child(name: string, options: SpanOptions, parent: RecordedSpan): Span {
     if ((parent.traceFlags & TraceFlags.SAMPLED) === 0) {
-      return unrecorded(parent.traceId, parent.traceState);
+      return new UnrecordedSpan(parent.traceId, parent.traceState);
     }
     const span = new RecordedSpan(
       name,
@@ -120,7 +123,7 @@ export class SpeedyTracer implements Tracer {
     { kind = SpanKind.INTERNAL, attributes = {}, links = [] }: SpanOptions,
     from: Context,
     parent: SpanContext | undefined,
-    traceId: TraceId,
+    traceId: { readonly text: string },
   ): ReturnType<Sampler["shouldSample"]> {
     if (!parent && this.#takesRoots) return SAMPLED;
     if (parent && this.#followsParent) {
@@ -138,20 +141,6 @@ const ignore = () => undefined;
 function complete(span: RecordedSpan, { attributes, links }: SpanOptions): void {
   if (links) span.addLinks(links);
   if (attributes) span.setAttributes(attributes);
-}
-
-/** Passes context on and nothing else. */
-function unrecorded(traceId: TraceId, traceState: TraceState | undefined): Span {
-  return trace.wrapSpanContext({
-    traceId: traceId.text,
-    spanId: wordText(randomWord()) + wordText(randomWord() || 1),
-    traceFlags: TraceFlags.NONE,
-    ...(traceState && { traceState }),
-  });
-}
-
-function traceIdOf(parent: Span | undefined, { traceId }: SpanContext): TraceId {
-  return parent instanceof RecordedSpan ? parent.traceId : TraceId.of(traceId);
 }
 
 function parentIdOf({ spanId, isRemote = false }: SpanContext): ParentId {
