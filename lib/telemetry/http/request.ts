@@ -15,14 +15,6 @@ import {
 } from "../attributes.ts";
 import { redactPath, redactQuery } from "../logs/redact.ts";
 
-/** RFC 9110 and RFC 5789; any other method is `_OTHER`, so that a caller cannot invent series. */
-const KNOWN_METHODS = new Set(
-  (
-    process.env["OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"] ||
-    "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,TRACE,QUERY"
-  ).split(/\s*,\s*/),
-);
-
 /** A name or an IPv4 address, or an IPv6 address in brackets; then the port, if it is not the scheme's own. */
 const HOST = /^(?:([^\s:/?#@[\]]+)|\[([\da-f:.]+)\])(?::(\d{1,5}))?$/i;
 
@@ -49,12 +41,7 @@ export function targetOf({ url }: Request): Target {
   };
 }
 
-/** The method as it may name series: one that is known, or `_OTHER`. */
-export function knownMethod(method: string): string {
-  return KNOWN_METHODS.has(method) ? method : "_OTHER";
-}
-
-/** @param method as {@link knownMethod} says it */
+/** @param method as knownMethod (known-method.ts) says it */
 export function requestAttributes(
   request: Request,
   method: string,

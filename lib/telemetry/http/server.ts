@@ -18,7 +18,8 @@ import { EMPTY_CONTEXT, fixedSets } from "../optional.ts";
 import { extractFromHttp } from "../propagation.ts";
 import { isSdkDisabled } from "../setup/disabled.ts";
 import { failSpan, tracer } from "../span.ts";
-import { knownMethod, requestAttributes, targetOf, type Target } from "./request.ts";
+import { knownMethod } from "./known-method.ts";
+import { requestAttributes, targetOf, type Target } from "./request.ts";
 
 export interface ServerOptions {
   /** Requests that make no spans and are not counted, for example probes: their paths, or a test. @default none */
