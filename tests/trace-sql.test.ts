@@ -53,6 +53,21 @@ afterAll(async () => {
   for (const cleanUp of cleanUps.toReversed()) await cleanUp();
 }, START_TIMEOUT_MS);
 
+function milliseconds([seconds, nanoseconds]: readonly [number, number]): number {
+  return seconds * 1e3 + nanoseconds / 1e6;
+}
+
+function startMsOf(name: string): number {
+  return milliseconds(recording.span(name).startTime);
+}
+
+/** What PostgreSQL has logged from that statement on. */
+function loggedSince(first: string): (string | undefined)[] {
+  const all = postgresLog.matchAll(/LOG: +(?:statement|execute [^:]*): (.*)$/gm);
+  const lines = Array.from(all, ([, text]) => text?.trim());
+  return lines.slice(lines.indexOf(first));
+}
+
 type System = "sqlite" | "postgresql";
 
 /** A client of a database with two users in it, closed after the test. */
@@ -527,6 +542,14 @@ describe.each<System>(["sqlite", "postgresql"])("on %s", (system) => {
     ]);
   });
 
+  test("a ROLLBACK after what the work threw is no error", async () => {
+    const sql = await open(system, "traced");
+    await sql.begin(async (sql) => await sql.savepoint(boom)).catch(() => undefined);
+    expect(spans().map(({ name, status }) => [name, status])).toEqual(
+      ["BEGIN", "SAVEPOINT", "ROLLBACK", "ROLLBACK"].map((name) => [name, "UNSET"]),
+    );
+  });
+
   test("a span starts when its statement does, below what is active then", async () => {
     const sql = await open(system, "traced");
     const query = sql`SELECT * FROM users`;
@@ -546,8 +569,22 @@ describe.each<System>(["sqlite", "postgresql"])("on %s", (system) => {
     expect(children.map((span) => span.parentSpanContext?.spanId)).toEqual(
       children.map(() => around.spanId),
     );
-    const [seconds = 0, nanoseconds = 0] = children[0]?.startTime ?? [];
-    expect(seconds * 1e3 + nanoseconds / 1e6).toBeGreaterThan(made + 10);
+    expect(startMsOf("SELECT users")).toBeGreaterThan(made + 10);
+  });
+
+  test("its time is that of the statement, whatever has started it", async () => {
+    const sql = await open(system, "traced");
+    const numbers =
+      "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)";
+    const slow = () => sql`${sql.unsafe(numbers)} SELECT count(*) FROM n`;
+    await slow().then(() => undefined);
+    await slow().catch(() => undefined);
+    await slow().finally(() => undefined);
+    await slow().execute();
+    const took = recording.spans().map(({ duration }) => milliseconds(duration));
+    expect(took).toHaveLength(4);
+    // One that was noticed after its end would take no time at all.
+    expect(Math.min(...took)).toBeGreaterThan(3);
   });
 
   test("flows that run at once keep their own parents", async () => {
@@ -569,9 +606,16 @@ describe.each<System>(["sqlite", "postgresql"])("on %s", (system) => {
 });
 
 describe("on postgresql", () => {
+  test("the COMMIT's time begins when the queries of a returned array have ended", async () => {
+    const sql = await open("postgresql", "traced");
+    await sql.begin((sql) => [sql`SELECT pg_sleep(0.2)`, sql`SELECT 1`]);
+    expect(startMsOf("COMMIT") - startMsOf("BEGIN")).toBeGreaterThan(190);
+  });
+
   test("the texts on the spans are, word for word and in their order, what the server has logged", async () => {
     const sql = await open("postgresql", "traced");
-    const before = postgresLog.length;
+    const first = 'SELECT "now" FROM now()';
+    await sql.unsafe(first);
     await sql`SELECT * FROM users WHERE id = ${1} ${sql`AND name = ${"ann"}`}`;
     await sql`INSERT INTO users ${sql([
       { id: 3, name: "c" },
@@ -587,13 +631,8 @@ describe("on postgresql", () => {
     await sql.notify("events", "hello");
     await sql.file(join(folder, "all.sql"));
     await sql`SELECT 'the last one'`;
-    const logged = () =>
-      Array.from(
-        postgresLog.slice(before).matchAll(/LOG: +(?:statement|execute [^:]*): (.*)$/gm),
-        ([, text]) => text?.trim(),
-      );
-    await until("the log is there", () => logged().at(-1)?.includes("the last one"));
-    expect(texts().map((text) => String(text).trim())).toEqual(logged() as string[]);
+    await until("the log is there", () => loggedSince(first).at(-1)?.includes("the last one"));
+    expect(texts().map((text) => String(text).trim())).toEqual(loggedSince(first) as string[]);
   });
 });
 
@@ -618,6 +657,8 @@ test("of a MySQL or MariaDB server the options tell, also where it cannot be rea
       },
     });
     expect(begin).toMatchObject({ name: "START TRANSACTION", status: "ERROR" });
+    await sql.unsafe(`SELECT "leak", 'a\\' leak' # leak`).catch(() => undefined);
+    expect(texts().at(-1)).toBe("SELECT ?, ?");
   }
 });
 

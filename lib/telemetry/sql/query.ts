@@ -25,7 +25,8 @@ export interface QueryPlan {
 
 type Method = (this: Query, ...given: unknown[]) => unknown;
 
-const STARTS = ["then", "catch", "finally", "execute", "run", "readable", "writable"];
+/** `readable` and `writable` start it by one of these. */
+const STARTS = ["then", "catch", "finally", "execute", "run"];
 
 const waiting = new WeakMap<Query, QueryPlan>();
 /** By the prototype that Bun gives a query: one with the functions that start it preceded by ours. */

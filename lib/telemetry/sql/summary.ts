@@ -26,6 +26,7 @@ const TAKES_TARGET = words(
 /** Commands inside a statement; SELECT may follow anything, the others these signs and words. */
 const INNER = words("SELECT INSERT UPDATE DELETE MERGE REPLACE");
 const BEFORE_INNER = words("( ) ; EXPLAIN ANALYZE VERBOSE AS");
+const BEFORE_WITH = words("EXPLAIN ANALYZE VERBOSE AS");
 /** Their text goes on with words that mean something else: nothing of it is read. */
 const OPAQUE = words(
   `GRANT REVOKE SET SHOW DO DECLARE FETCH MOVE PRAGMA RESET XA COMMENT KILL LOAD`,
@@ -38,7 +39,7 @@ const BEFORE_TARGET = words(
 );
 /** After these a comma is followed by no table any more. */
 const ENDS_TABLES = words(
-  "WHERE GROUP ORDER HAVING LIMIT OFFSET SET RETURNING UNION EXCEPT INTERSECT WINDOW VALUES WHEN TO WITH",
+  "WHERE GROUP ORDER HAVING LIMIT OFFSET SET RETURNING UNION EXCEPT INTERSECT WINDOW VALUES WHEN TO",
 );
 
 interface Word {
@@ -160,7 +161,9 @@ class Summary {
   #readCommand(upper: string, before: string): boolean {
     const frame = this.#frame;
     const isFirst = frame.operation === "" && (before === ";" || before === "(");
-    if (isFirst && upper === "WITH") {
+    // Elsewhere WITH means something else: WITH ORDINALITY, WITH TIME ZONE, WITH (FORCE).
+    const leads = BEFORE_WITH.has(before) || (before === ")" && frame.operation === "INSERT");
+    if (upper === "WITH" && (isFirst || leads)) {
       frame.expectsCte = frame.inCtes = true;
       return true;
     }

@@ -79,8 +79,8 @@ export async function traceTransaction<Connection, T>(
     return await begin(async (connection) => {
       first.end();
       try {
-        // Not in the context of whatever has freed a connection for this.
-        const result = await context.with(around, async () => allOf(await work(connection)));
+        // Bun runs this in its caller's context, not in that of whatever has freed a connection.
+        const result = await allOf(await work(connection));
         startLast(texts.commit);
         return result;
       } catch (error) {
