@@ -27,8 +27,8 @@ const ASKED_BROKERS_MAX = 6;
 
 /**
  * Makes the topics that do not exist yet, with the broker's default replication, and waits until
- * their partitions have leaders, so that the caller can produce and consume at once. Topics that are
- * there already are used as they are: while a broker is away some partitions have no leader, and the
+ * their partitions have leaders that know it, so that the caller can produce and consume at once. Topics
+ * that are there already are used as they are: while a broker is away some partitions have no leader, and the
  * others have to go on.
  *
  * Does not try again by itself: the caller knows for how long it wants to.
@@ -58,10 +58,12 @@ export async function ensureTopics(
         waitForLeaders: false, // not waited for when the topic existed, and that is needed too
       });
     }
-    return await waitForLeaders(
+    const partitions = await waitForLeaders(
       admin,
       topics.map(({ topic }) => topic),
     );
+    for (const { topic } of missing) await waitUntilLeadersKnow(admin, topic);
+    return partitions;
   } finally {
     await admin.disconnect();
   }
@@ -119,6 +121,25 @@ async function waitForLeaders(admin: Admin, topics: string[]): Promise<Map<strin
     if (isLate) {
       const unusable = topics.filter((topic) => !isUsable(topic)).join(", ");
       throw new Error(`topic ${unusable} is not usable after ${LEADERS_WITHIN_MS} ms`);
+    }
+    await Bun.sleep(LEADER_POLL_MS);
+  }
+}
+
+/**
+ * Asks every leader of a topic that was just made for its offsets, for 10 s at most: metadata can name a
+ * leader that does not know yet that it is one, and would refuse the first records.
+ */
+async function waitUntilLeadersKnow(admin: Admin, topic: string): Promise<void> {
+  const deadlineMs = performance.now() + LEADERS_WITHIN_MS;
+  for (;;) {
+    try {
+      await admin.fetchTopicOffsets(topic);
+      return;
+    } catch (cause) {
+      if (performance.now() > deadlineMs) {
+        throw new Error(`topic ${topic} is not usable after ${LEADERS_WITHIN_MS} ms`, { cause });
+      }
     }
     await Bun.sleep(LEADER_POLL_MS);
   }
