@@ -38,11 +38,13 @@ const LINE_CHARS_MAX = 16_384;
  * @param name its folder under services/
  * @param env all of its environment
  * @param onLine told of each line on standard output and standard error
+ * @param checkout the folder whose services/ it is in
  */
 export function spawnService(
   name: string,
   env: Readonly<Record<string, string>>,
   onLine: (line: string) => void,
+  checkout = ROOT,
 ): ServiceProcess {
   const level = env["LOG_LEVEL"];
   const isQuiet = level === "warn" || level === "error";
@@ -51,7 +53,7 @@ export function spawnService(
   const child = Bun.spawn(
     [process.execPath, "--no-orphans", "run", join("services", name, "index.ts")],
     {
-      cwd: ROOT,
+      cwd: checkout,
       env: isQuiet ? { ...env, LOG_LEVEL: "info" } : env,
       detached: true,
       stdin: "ignore",

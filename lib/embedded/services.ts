@@ -21,6 +21,8 @@ export interface ServicesOptions {
   readonly envOf?: Partial<Record<ServiceName, Readonly<Record<string, string>>>>;
   /** Ports on 127.0.0.1. @default 0 for each, a free one */
   readonly ports?: Partial<Record<ServiceName, number>>;
+  /** Whose services they are: a folder with the project's code. @default this project */
+  readonly checkout?: string;
   /** Told of each line that a service writes, to standard output or standard error. */
   readonly onLine?: (name: ServiceName, line: string) => void;
   /** Told when a service is ready for the first time, with the time since its own start. */
@@ -97,7 +99,7 @@ export async function startServices(options: ServicesOptions): Promise<RunningSe
   async function launch(name: ServiceName): Promise<ServiceProcess> {
     if (stopping) throw new Error("the services are being stopped");
     const env = environments.get(name) ?? {};
-    const child = spawnService(name, env, (line) => options.onLine?.(name, line));
+    const child = spawnService(name, env, (line) => options.onLine?.(name, line), options.checkout);
     processes.set(name, child);
     const timer = Promise.withResolvers<never>();
     const timeout = setTimeout(

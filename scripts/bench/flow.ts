@@ -205,19 +205,24 @@ async function measure(
   return expected;
 }
 
-/** Lets orders pile up while the worker is stopped, and sees how fast it then settles them. */
-async function measureSettling(
+/**
+ * Lets orders pile up while the worker is stopped, and sees how fast it then settles them.
+ * @param post places orders, for so many seconds or as long as others do. @returns how many
+ * @param ordersMin so many pile up at least, unless that takes a minute
+ */
+export async function measureSettling(
   services: RunningServices,
   sql: SQL,
   post: (name: string, seconds?: number) => Promise<number>,
-): Promise<Figure> {
+  ordersMin = BACKLOG.orders,
+): Promise<{ perSecond: number }> {
   // Stopped and not ended: a new process would run its code uncompiled again.
   const worker = services.pid("worker");
   process.kill(worker, "SIGSTOP");
   let waiting = 0;
   try {
     waiting = await post("POST /orders, 64 connections, worker stopped");
-    for (let spent = 0; waiting < BACKLOG.orders && spent < BACKLOG.secondsMax; spent += 2) {
+    for (let spent = 0; waiting < ordersMin && spent < BACKLOG.secondsMax; spent += 2) {
       waiting += await post("more of them", 2);
     }
   } finally {
@@ -283,7 +288,8 @@ export const ORDER_BODIES = Array.from({ length: 30 }, (_, index) =>
   }),
 );
 
-async function usageOfAll(
+/** What the services, PostgreSQL and this process have used so far, by name. */
+export async function usageOfAll(
   services: RunningServices,
   postgresUrl: string,
 ): Promise<Map<string, ProcessUsage>> {
@@ -310,7 +316,7 @@ async function droppedByAll({ urls }: RunningServices): Promise<number> {
 }
 
 /** CPU time since the first look, memory as of the second. */
-function usageSince(before: Map<string, ProcessUsage>, after: Map<string, ProcessUsage>) {
+export function usageSince(before: Map<string, ProcessUsage>, after: Map<string, ProcessUsage>) {
   return new Map(
     [...after].map(([name, { cpuSeconds, rssBytes }]) => [
       name,

@@ -9,8 +9,11 @@ export interface Infrastructure {
   kafkaBrokers: string;
   /** What they are, for the reader. */
   description: string;
-  /** Makes a migrated database of its own; it is gone when the benchmark ends. */
-  createDatabase(name: string): Promise<BenchDatabase>;
+  /**
+   * Makes a migrated database of its own; it is gone when the benchmark ends.
+   * @param migrationsPath the migrations' folder. @default this project's
+   */
+  createDatabase(name: string, migrationsPath?: string): Promise<BenchDatabase>;
   /** Safe to call again. */
   stop(): Promise<void>;
 }
@@ -46,7 +49,8 @@ export async function startInfrastructure(): Promise<Infrastructure> {
     return {
       kafkaBrokers,
       description,
-      createDatabase: (name) => createDatabase(name, postgresUrl, admin, undo),
+      createDatabase: (name, migrationsPath) =>
+        createDatabase(name, { postgresUrl, migrationsPath }, admin, undo),
       stop,
     };
   } catch (error) {
@@ -92,16 +96,16 @@ async function embeddedBroker(undo: (() => Promise<unknown>)[]): Promise<string>
 
 async function createDatabase(
   name: string,
-  serverUrl: string,
+  server: { postgresUrl: string; migrationsPath: string | undefined },
   admin: SQL,
   undo: (() => Promise<unknown>)[],
 ): Promise<BenchDatabase> {
   const unique = `orderflow_bench_${name}_${crypto.randomUUID().replaceAll("-", "")}`;
   await admin.unsafe(`CREATE DATABASE ${unique}`);
   undo.push(() => admin.unsafe(`DROP DATABASE ${unique} WITH (FORCE)`));
-  const url = new URL(serverUrl);
+  const url = new URL(server.postgresUrl);
   url.pathname = `/${unique}`;
-  await migrateUp({ postgresUrl: url.href });
+  await migrateUp({ ...server, postgresUrl: url.href });
   const sql = new SQL(url.href, { max: 2 });
   undo.push(() => sql.close());
   // Items that never run out.
