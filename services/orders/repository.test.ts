@@ -10,18 +10,17 @@ const ID = "01a208df-26fe-76a4-9498-9ed041436d4d";
 function orderOf(status: OrderStatus, change: (statement: number) => OrderStatus | undefined) {
   let statements = 0;
   let current = status;
-  const row = () => ({ id: ID, customer_id: "c", status: current, total: "0", age_seconds: 1 });
+  const row = () => ({ id: ID, customer_id: "c", status: current, total: "0", order_id: null });
   const db = {
     async query(strings: TemplateStringsArray, ...values: unknown[]) {
       const text = strings.join("?").trim();
-      if (text.includes("order_items")) return [];
       current = change(++statements) ?? current;
-      if (text.startsWith("UPDATE")) {
+      if (text.includes("UPDATE")) {
         const [to, , from] = values as [OrderStatus, string, OrderStatus[]];
         if (!from.includes(current)) return [];
         current = to;
       }
-      return [{ ...row(), created_at: new Date(0) }];
+      return [{ ...row(), age_seconds: 1, created_at: new Date(0) }];
     },
   };
   return createOrderRepository(db as unknown as TracedSql);

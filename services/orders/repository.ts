@@ -46,6 +46,9 @@ interface ItemRow {
   price: string;
 }
 
+/** An order's row beside one of its items, or beside none where it has none: a LEFT JOIN's row. */
+type OrderLine = OrderRow & (ItemRow | { order_id: null });
+
 /** One page, and where the next one starts if there is more. */
 export interface Page {
   orders: Order[];
@@ -138,11 +141,15 @@ async function createOrder(db: TracedSql, input: NewOrder, key?: string): Promis
     throwIfTooLate();
     const madeBefore = key === undefined ? undefined : await claimKey(tx, key, order);
     if (madeBefore !== undefined) return madeBefore;
-    await insertOrder(tx, order);
-    await insertItems(tx, order);
-    await traceCreate(ORDER_CREATED_TOPIC, order.id, async (headers) => {
-      await insertEvent(tx, ORDER_CREATED_TOPIC, order.id, orderCreatedValue(order), headers);
-    });
+    // Sent one behind the other without a wait for each one's answer: one round trip instead of three.
+    // The server runs them in this order, and after one that fails none.
+    await Promise.all([
+      insertOrder(tx, order),
+      insertItems(tx, order),
+      traceCreate(ORDER_CREATED_TOPIC, order.id, async (headers) => {
+        await insertEvent(tx, ORDER_CREATED_TOPIC, order.id, orderCreatedValue(order), headers);
+      }),
+    ]);
     if (faultStrikes("poison-message")) await insertPoison(tx, order.id);
     return order.id;
   });
@@ -222,10 +229,15 @@ async function insertEvent(
 }
 
 async function getOrder(db: Queryable, id: string): Promise<Order> {
-  const [row] = await db.query<OrderRow>`
-    SELECT id, customer_id, status, total, created_at FROM orders.orders WHERE id = ${id}`;
-  if (!row) throw new NotFoundError(`there is no order ${id}`);
-  return toOrder(row, await selectItems(db, [id]));
+  const order = orderOfLines(
+    await db.query<OrderLine>`
+      SELECT found.id, found.customer_id, found.status, found.total, found.created_at,
+             item.order_id, item.item_id, item.quantity, item.price
+      FROM orders.orders AS found LEFT JOIN orders.order_items AS item ON item.order_id = found.id
+      WHERE found.id = ${id} ORDER BY item.id`,
+  );
+  if (!order) throw new NotFoundError(`there is no order ${id}`);
+  return order;
 }
 
 async function setStatus(db: Queryable, id: string, status: OrderStatus): Promise<StatusChange> {
@@ -248,15 +260,19 @@ async function tryToSetStatus(
   status: OrderStatus,
 ): Promise<StatusChange | undefined> {
   const from = ORDER_STATUSES.filter((before) => canTransition(before, status));
-  const [changed] = await db.query<OrderRow & { age_seconds: number }>`
-    UPDATE orders.orders SET status = ${status}, updated_at = now()
-    WHERE id = ${id} AND status = ANY (${from}::text[])
-    RETURNING id, customer_id, status, total, created_at,
-              extract(epoch FROM now() - created_at)::float8 AS age_seconds`;
-  if (!changed) return undefined;
-  const order = toOrder(changed, await selectItems(db, [id]));
+  const lines = await db.query<OrderLine & { age_seconds: number }>`
+    WITH changed AS (
+      UPDATE orders.orders SET status = ${status}, updated_at = now()
+      WHERE id = ${id} AND status = ANY (${from}::text[])
+      RETURNING id, customer_id, status, total, created_at
+    )
+    SELECT changed.*, extract(epoch FROM now() - changed.created_at)::float8 AS age_seconds,
+           item.order_id, item.item_id, item.quantity, item.price
+    FROM changed LEFT JOIN orders.order_items AS item ON item.order_id = changed.id ORDER BY item.id`;
+  const order = orderOfLines(lines);
+  if (!order) return undefined;
   // The two clocks may differ by some milliseconds.
-  const settledAfterSeconds = Math.max(0, changed.age_seconds);
+  const settledAfterSeconds = Math.max(0, lines[0]?.age_seconds ?? 0);
   return status === "shipped" ? { order } : { order, settledAfterSeconds };
 }
 
@@ -338,13 +354,23 @@ async function selectItems(db: Queryable, orderIds: string[]): Promise<Map<strin
   const rows = await db.query<ItemRow>`
     SELECT order_id, item_id, quantity, price FROM orders.order_items
     WHERE order_id = ANY (${orderIds}::uuid[]) ORDER BY id`;
-  const byOrder = new Map<string, OrderItem[]>();
+  return byOrder(rows);
+}
+
+function byOrder(rows: readonly ItemRow[]): Map<string, OrderItem[]> {
+  const lines = new Map<string, OrderItem[]>();
   for (const { order_id, item_id, quantity, price } of rows) {
-    const items = byOrder.get(order_id) ?? [];
+    const items = lines.get(order_id) ?? [];
     items.push({ item_id, quantity, price: Number(price) });
-    byOrder.set(order_id, items);
+    lines.set(order_id, items);
   }
-  return byOrder;
+  return lines;
+}
+
+/** @param lines all of one order */
+function orderOfLines(lines: readonly OrderLine[]): Order | undefined {
+  const [row] = lines;
+  return row && toOrder(row, byOrder(lines.filter((line) => line.order_id !== null)));
 }
 
 function toOrder(row: OrderRow, items: Map<string, OrderItem[]>): Order {
