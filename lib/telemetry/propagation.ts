@@ -23,6 +23,7 @@ import {
   W3CBaggagePropagator,
   W3CTraceContextPropagator,
 } from "@opentelemetry/core";
+import { speed } from "./optional.ts";
 import { parseWords, type WordList } from "./setup/environment.ts";
 
 const TRACEPARENT = "traceparent";
@@ -133,12 +134,16 @@ const REMOTE_TRACE = createContextKey("orderflow.propagation.remote-trace");
  */
 class TraceContextPropagator extends W3CTraceContextPropagator {
   override extract(parent: Context, carrier: unknown, getter: TextMapGetter): Context {
-    const extracted = super.extract(parent, carrier, withoutTracestate(getter));
-    const remote = trace.getSpanContext(extracted);
+    const usual = speed?.parseTraceparent(String(getter.get(carrier, TRACEPARENT) ?? ""));
+    const extracted = usual
+      ? trace.setSpanContext(parent, usual)
+      : super.extract(parent, carrier, withoutTracestate(getter));
+    const remote = usual ?? trace.getSpanContext(extracted);
     if (extracted === parent || !remote) return extracted;
     const random = (remote.traceFlags & RANDOM_FLAG) !== 0;
     remote.traceFlags &= TraceFlags.SAMPLED | RANDOM_FLAG;
-    const traceState = parseTracestate(String(getter.get(carrier, TRACESTATE) ?? ""));
+    const state = getter.get(carrier, TRACESTATE);
+    const traceState = state === undefined ? undefined : parseTracestate(String(state));
     if (traceState) remote.traceState = traceState;
     return random ? extracted.setValue(REMOTE_TRACE, remote) : extracted;
   }

@@ -14,6 +14,8 @@ import {
   ATTR_USER_AGENT_ORIGINAL,
 } from "../attributes.ts";
 import { redactPath, redactQuery } from "../logs/redact.ts";
+import { fixedSets } from "../optional.ts";
+import type { StartAttributes } from "../span.ts";
 
 /** A name or an IPv4 address, or an IPv6 address in brackets; then the port, if it is not the scheme's own. */
 const HOST = /^(?:([^\s:/?#@[\]]+)|\[([\da-f:.]+)\])(?::(\d{1,5}))?$/i;
@@ -46,22 +48,30 @@ export function requestAttributes(
   request: Request,
   method: string,
   { scheme, host, path, query }: Target,
-): Attributes {
-  const attributes: Attributes = {
-    [ATTR_HTTP_REQUEST_METHOD]: method,
-    [ATTR_URL_PATH]: redactPath(path),
-    [ATTR_URL_SCHEME]: scheme,
-  };
-  if (method === "_OTHER") attributes[ATTR_HTTP_REQUEST_METHOD_ORIGINAL] = request.method;
-  if (query !== "") attributes[ATTR_URL_QUERY] = redactQuery(query);
-  const [, name, ipv6, written] = HOST.exec(host) ?? [];
-  const address = name ?? ipv6;
-  const port = written === undefined ? (scheme === "https" ? 443 : 80) : Number(written);
-  if (address !== undefined && port > 0 && port <= 65_535) {
-    attributes[ATTR_SERVER_ADDRESS] = address;
-    attributes[ATTR_SERVER_PORT] = port;
-  }
-  const userAgent = request.headers.get("user-agent");
-  if (userAgent) attributes[ATTR_USER_AGENT_ORIGINAL] = userAgent;
-  return attributes;
+): StartAttributes {
+  const userAgent = request.headers.get("user-agent") ?? "";
+  const own: Attributes = { [ATTR_URL_PATH]: redactPath(path) };
+  if (method === "_OTHER") own[ATTR_HTTP_REQUEST_METHOD_ORIGINAL] = request.method;
+  if (query !== "") own[ATTR_URL_QUERY] = redactQuery(query);
+  const key = `${method} ${scheme} ${host} ${userAgent}`;
+  return { shared: callerAttributes(key, method, scheme, host, userAgent), own };
 }
+
+/** What the requests of one client have in common. */
+const callerAttributes = fixedSets(
+  (method: string, scheme: string, host: string, userAgent: string): Attributes => {
+    const attributes: Attributes = {
+      [ATTR_HTTP_REQUEST_METHOD]: method,
+      [ATTR_URL_SCHEME]: scheme,
+    };
+    const [, name, ipv6, written] = HOST.exec(host) ?? [];
+    const address = name ?? ipv6;
+    const port = written === undefined ? (scheme === "https" ? 443 : 80) : Number(written);
+    if (address !== undefined && port > 0 && port <= 65_535) {
+      attributes[ATTR_SERVER_ADDRESS] = address;
+      attributes[ATTR_SERVER_PORT] = port;
+    }
+    if (userAgent !== "") attributes[ATTR_USER_AGENT_ORIGINAL] = userAgent;
+    return attributes;
+  },
+);

@@ -6,20 +6,15 @@
  */
 import { context, SpanKind, trace, type Attributes, type Span } from "@opentelemetry/api";
 import { suppressTracing } from "@opentelemetry/core";
-import {
-  ATTR_ERROR_TYPE,
-  ATTR_HTTP_REQUEST_METHOD,
-  ATTR_HTTP_RESPONSE_STATUS_CODE,
-  ATTR_HTTP_ROUTE,
-  ATTR_URL_SCHEME,
-} from "../attributes.ts";
+import { ATTR_HTTP_RESPONSE_STATUS_CODE, ATTR_HTTP_ROUTE } from "../attributes.ts";
 import { httpServerActiveRequests, httpServerRequestDuration } from "../metrics/instruments.ts";
-import { EMPTY_CONTEXT, fixedSets } from "../optional.ts";
+import { EMPTY_CONTEXT } from "../optional.ts";
 import { extractFromHttp } from "../propagation.ts";
 import { isSdkDisabled } from "../setup/disabled.ts";
-import { failSpan, tracer } from "../span.ts";
+import { failSpan, startSpan } from "../span.ts";
 import { knownMethod } from "./known-method.ts";
 import { requestAttributes, targetOf, type Target } from "./request.ts";
+import { routeOf, type Route } from "./route.ts";
 
 export interface ServerOptions {
   /** Requests that make no spans and are not counted, for example probes: their paths, or a test. @default none */
@@ -34,9 +29,7 @@ type Answer = Response | undefined | void;
 interface ServerRequest {
   readonly request: Request;
   readonly span: Span;
-  readonly method: string;
-  readonly scheme: string;
-  route?: string;
+  route: Route;
   /** The path under which the app that has the request now is mounted in another. */
   mountedAt?: string | undefined;
   error?: unknown;
@@ -75,8 +68,8 @@ export function traceRequest<R extends Answer>(
   if (outer && isSame(outer.request, request)) {
     // An app that is mounted in another and traced as well: one request, so one span.
     // Either it sees the path below where it is mounted, or all of it.
-    const below = request.url === outer.request.url ? "" : outer.route?.slice(0, -2);
-    if (outer.route?.endsWith("/*")) outer.mountedAt = below;
+    const below = request.url === outer.request.url ? "" : outer.route.path?.slice(0, -2);
+    if (outer.route.path?.endsWith("/*")) outer.mountedAt = below;
     return handle(request);
   }
   return serve(handle, request, target);
@@ -90,13 +83,14 @@ export function traceRequest<R extends Answer>(
  */
 export function noteRoute(route: string, location?: Attributes): void {
   const current = currentRequest();
-  if (!current || (current.route && current.mountedAt === undefined)) return;
-  const { span, method, mountedAt = "" } = current;
-  current.route = mountedAt + route;
+  if (!current || (current.route.path !== undefined && current.mountedAt === undefined)) return;
+  const { span, mountedAt } = current;
+  const path = mountedAt ? mountedAt + route : route;
+  current.route = routeOf(current.route.method, current.route.scheme, path);
   current.mountedAt = undefined;
   if (!span.isRecording()) return;
-  span.updateName(`${method === "_OTHER" ? "HTTP" : method} ${current.route}`);
-  span.setAttribute(ATTR_HTTP_ROUTE, current.route);
+  span.updateName(current.route.spanName);
+  span.setAttribute(ATTR_HTTP_ROUTE, path);
   if (location) span.setAttributes(location);
 }
 
@@ -119,12 +113,12 @@ function serve<R extends Answer>(handle: Handle<R>, request: Request, target: Ta
   const startedMs = performance.now();
   const method = knownMethod(request.method);
   const parent = extractFromHttp(EMPTY_CONTEXT, request.headers);
-  const span: ServerSpan = tracer().startSpan(
-    method === "_OTHER" ? "HTTP" : method,
-    { kind: SpanKind.SERVER, attributes: requestAttributes(request, method, target) },
-    parent,
+  // Which route it takes is not known yet.
+  const route = routeOf(method, target.scheme);
+  const span: ServerSpan = startSpan(route.spanName, SpanKind.SERVER, parent, () =>
+    requestAttributes(request, method, target),
   );
-  const current: ServerRequest = { request, span, method, scheme: target.scheme };
+  const current: ServerRequest = { request, span, route };
   span[SERVER_REQUEST] = current;
   httpServerActiveRequests.add(1, method);
 
@@ -154,27 +148,17 @@ function serve<R extends Answer>(handle: Handle<R>, request: Request, target: Ta
  * @param startedMs from the monotonic clock
  */
 function endServerSpan(current: ServerRequest, status: number, startedMs: number): void {
-  const { span, method, scheme, route, error } = current;
+  const { span, route, error } = current;
   current.ended = true;
-  httpServerActiveRequests.add(-1, method);
+  httpServerActiveRequests.add(-1, route.method);
   httpServerRequestDuration.record(
     (performance.now() - startedMs) / 1000,
-    metricAttributes(`${method} ${scheme} ${status} ${route}`, method, scheme, status, route),
+    route.metricAttributes(status),
   );
   span.setAttribute(ATTR_HTTP_RESPONSE_STATUS_CODE, status);
   if (status >= 500) failSpan(span, String(status), error);
   span.end();
 }
-
-const metricAttributes = fixedSets(
-  (method: string, scheme: string, status: number, route?: string) => ({
-    [ATTR_HTTP_REQUEST_METHOD]: method,
-    [ATTR_URL_SCHEME]: scheme,
-    [ATTR_HTTP_RESPONSE_STATUS_CODE]: status,
-    ...(route && { [ATTR_HTTP_ROUTE]: route }),
-    ...(status >= 500 && { [ATTR_ERROR_TYPE]: String(status) }),
-  }),
-);
 
 function currentRequest(): ServerRequest | undefined {
   const span: ServerSpan | undefined = trace.getActiveSpan();

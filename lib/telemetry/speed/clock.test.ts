@@ -12,12 +12,13 @@ test("times that are taken one after the other stand in that order, finer than a
   expect(new Set(times).size).toBeGreaterThan(new Set(times.map(Math.floor)).size);
 });
 
-test("a step of the wall clock is followed, back and forth", () => {
+test("a step of the wall clock is followed within a millisecond, back and forth", async () => {
   const real = Date.now;
   const clock = spyOn(Date, "now");
   try {
     for (const stepMs of [0, -3_600_000, 0, 7_200_000]) {
       clock.mockImplementation(() => real() + stepMs);
+      await Bun.sleep(2);
       expect(Math.abs(nowMs() - (real() + stepMs))).toBeLessThan(1_000);
     }
   } finally {

@@ -5,13 +5,19 @@
  */
 import type { HrTime, TimeInput } from "@opentelemetry/api";
 
+/** So long the two are taken to agree after they were compared. */
+const TRUST_MS = 1;
+
 let offsetMs = Date.now() - performance.now();
+let comparedMs = performance.now();
 
 /**
  * What to add to a reading of the monotonic clock to have milliseconds since 1970.
  * @param monotonicMs a reading of just now
  */
 export function clockOffsetMs(monotonicMs: number): number {
+  if (monotonicMs - comparedMs < TRUST_MS) return offsetMs;
+  comparedMs = monotonicMs;
   const wallMs = Date.now();
   const oursMs = monotonicMs + offsetMs;
   if (oursMs < wallMs - 1 || oursMs > wallMs + 1) setClock();

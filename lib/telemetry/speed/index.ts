@@ -5,3 +5,5 @@
 export { createTracerProvider } from "./create-tracer-provider.ts";
 export { fixed, fixedSets } from "./fixed-attributes.ts";
 export { EMPTY_CONTEXT, LinkedContextManager } from "./linked-context.ts";
+export { SpeedyTracer } from "./tracer.ts";
+export { parseTraceparent } from "./traceparent.ts";

@@ -10,12 +10,15 @@ import {
   type Span,
   type SpanContext,
   type SpanOptions,
+  type TimeInput,
   type Tracer,
 } from "@opentelemetry/api";
 import { isTracingSuppressed } from "@opentelemetry/core";
 import { SamplingDecision, type Sampler, type SpanLimits } from "@opentelemetry/sdk-trace-base";
+import type { StartAttributes } from "../span.ts";
 import { TraceId, wordAt } from "./ids.ts";
 import { RecordedSpan, type ParentId, type TakeSpan } from "./recorded-span.ts";
+import { RemoteParent } from "./traceparent.ts";
 import { UnrecordedSpan } from "./unrecorded-span.ts";
 
 /**
@@ -45,33 +48,73 @@ export class SpeedyTracer implements Tracer {
   }
 
   startSpan(name: string, options: SpanOptions = {}, from: Context = context.active()): Span {
-    if (isTracingSuppressed(from)) return trace.wrapSpanContext(INVALID_SPAN_CONTEXT);
     const own = options.root ? trace.deleteSpan(from) : from;
-    const parent = trace.getSpan(own);
+    const { kind = SpanKind.INTERNAL, startTime } = options;
+    return this.#start(name, kind, own, startTime, () => options);
+  }
+
+  /** As `startSpan` (../span.ts), for spans that have much in common with others. */
+  startSpanWith(
+    name: string,
+    kind: SpanKind,
+    from: Context,
+    attributesOf: () => StartAttributes,
+  ): Span {
+    return this.#start(name, kind, from, undefined, attributesOf);
+  }
+
+  /** @param given asked for only where the span is recorded, or the sampler has to know */
+  #start(
+    name: string,
+    kind: SpanKind,
+    from: Context,
+    startTime: TimeInput | undefined,
+    given: () => SpanOptions | StartAttributes,
+  ): Span {
+    if (isTracingSuppressed(from)) return trace.wrapSpanContext(INVALID_SPAN_CONTEXT);
+    const parent = trace.getSpan(from);
     if (this.#followsParent) {
-      if (parent instanceof RecordedSpan) return this.#child(name, options, parent);
+      if (parent instanceof RecordedSpan) {
+        if ((parent.traceFlags & TraceFlags.SAMPLED) === 0) {
+          return new UnrecordedSpan(parent.traceId, parent.traceState);
+        }
+        return complete(
+          new RecordedSpan(
+            name,
+            kind,
+            parent.traceId,
+            parent,
+            TraceFlags.SAMPLED,
+            parent.traceState,
+            startTime,
+            this.#limits,
+            this.#take,
+          ),
+          given(),
+        );
+      }
       if (parent instanceof UnrecordedSpan) return parent.child();
     }
     const known = parent?.spanContext();
-    const above = known && isSpanContextValid(known) ? known : undefined;
-    const fresh = above ? undefined : TraceId.random();
-    const id = fresh ?? { text: above?.traceId ?? "" };
-    const asked = this.#ask(name, options, own, above, id);
+    const above =
+      known && (known instanceof RemoteParent || isSpanContextValid(known)) ? known : undefined;
+    const id = above ? traceIdOf(above, parent) : TraceId.random();
+    const asked = this.#ask(name, kind, given, from, above, id);
     const traceState = asked.traceState ?? above?.traceState;
     if (asked.decision === SamplingDecision.NOT_RECORD) return new UnrecordedSpan(id, traceState);
     const isSampled = asked.decision === SamplingDecision.RECORD_AND_SAMPLED;
     const span = new RecordedSpan(
       name,
-      options.kind ?? SpanKind.INTERNAL,
-      fresh ?? (parent instanceof RecordedSpan ? parent.traceId : TraceId.of(id.text)),
+      kind,
+      id,
       above && parentIdOf(above),
       isSampled ? TraceFlags.SAMPLED : TraceFlags.NONE,
       traceState,
-      options.startTime,
+      startTime,
       this.#limits,
       isSampled ? this.#take : ignore,
     );
-    complete(span, options);
+    complete(span, given());
     if (asked.attributes) span.setAttributes(asked.attributes);
     return span;
   }
@@ -99,36 +142,22 @@ export class SpeedyTracer implements Tracer {
     return context.with(trace.setSpan(from, span), () => fn(span) as ReturnType<F>);
   }
 
-  #child(name: string, options: SpanOptions, parent: RecordedSpan): Span {
-    if ((parent.traceFlags & TraceFlags.SAMPLED) === 0) {
-      return new UnrecordedSpan(parent.traceId, parent.traceState);
-    }
-    const span = new RecordedSpan(
-      name,
-      options.kind ?? SpanKind.INTERNAL,
-      parent.traceId,
-      parent,
-      TraceFlags.SAMPLED,
-      parent.traceState,
-      options.startTime,
-      this.#limits,
-      this.#take,
-    );
-    complete(span, options);
-    return span;
-  }
-
   #ask(
     name: string,
-    { kind = SpanKind.INTERNAL, attributes = {}, links = [] }: SpanOptions,
+    kind: SpanKind,
+    given: () => SpanOptions | StartAttributes,
     from: Context,
     parent: SpanContext | undefined,
-    traceId: { readonly text: string },
+    traceId: TraceId,
   ): ReturnType<Sampler["shouldSample"]> {
     if (!parent && this.#takesRoots) return SAMPLED;
     if (parent && this.#followsParent) {
       return parent.traceFlags & TraceFlags.SAMPLED ? SAMPLED : NOT_RECORDED;
     }
+    const options = given();
+    const attributes =
+      "shared" in options ? { ...options.shared, ...options.own } : (options.attributes ?? {});
+    const links = "links" in options ? (options.links ?? []) : [];
     return this.#sampler.shouldSample(from, traceId.text, name, kind, attributes, links);
   }
 }
@@ -138,11 +167,24 @@ const NOT_RECORDED = { decision: SamplingDecision.NOT_RECORD };
 
 const ignore = () => undefined;
 
-function complete(span: RecordedSpan, { attributes, links }: SpanOptions): void {
-  if (links) span.addLinks(links);
-  if (attributes) span.setAttributes(attributes);
+function complete(span: RecordedSpan, given: SpanOptions | StartAttributes): RecordedSpan {
+  if ("shared" in given) {
+    span.setAttributes(given.shared);
+    if (given.own) span.setAttributes(given.own);
+  } else {
+    if (given.links) span.addLinks(given.links);
+    if (given.attributes) span.setAttributes(given.attributes);
+  }
+  return span;
 }
 
-function parentIdOf({ spanId, isRemote = false }: SpanContext): ParentId {
+function traceIdOf(above: SpanContext, parent: Span | undefined): TraceId {
+  if (above instanceof RemoteParent) return above.trace;
+  return parent instanceof RecordedSpan ? parent.traceId : TraceId.of(above.traceId);
+}
+
+function parentIdOf(above: SpanContext): ParentId {
+  if (above instanceof RemoteParent) return above;
+  const { spanId, isRemote = false } = above;
   return { first: wordAt(spanId, 0), last: wordAt(spanId, 8), isRemote };
 }

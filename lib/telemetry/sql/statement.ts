@@ -9,7 +9,7 @@
 import { context, SpanKind, trace, type Attributes, type Context } from "@opentelemetry/api";
 import { ATTR_DB_RESPONSE_STATUS_CODE, ATTR_ERROR_TYPE } from "../attributes.ts";
 import { dbClientOperationDuration } from "../metrics/instruments.ts";
-import { errorTypeOf, failSpan, tracer } from "../span.ts";
+import { errorTypeOf, failSpan, startSpan } from "../span.ts";
 import { sqlStateOf } from "./error.ts";
 
 /** What is known of a statement before it runs. */
@@ -42,10 +42,10 @@ export function startStatement(
   location: Attributes | undefined,
   parent: Context = context.active(),
 ): RunningStatement {
-  const attributes = location
-    ? { ...statement.spanAttributes, ...location }
-    : statement.spanAttributes;
-  const span = tracer().startSpan(statement.summary, { kind: SpanKind.CLIENT, attributes }, parent);
+  const span = startSpan(statement.summary, SpanKind.CLIENT, parent, () => ({
+    shared: statement.spanAttributes,
+    own: location,
+  }));
   const startedMs = performance.now();
   let { metricAttributes } = statement;
   let hasEnded = false;
