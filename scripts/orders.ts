@@ -5,7 +5,7 @@ import { loadKafkaConfig } from "#lib/kafka/config.ts";
 import { ConfigError, databaseConfig } from "#lib/service/config.ts";
 import { openDatabase } from "#lib/service/database.ts";
 import { startTelemetry } from "#lib/telemetry/index.ts";
-import { errorText } from "#lib/telemetry/span.ts";
+import { errorText } from "#lib/telemetry/error-text.ts";
 import packageJson from "../package.json" with { type: "json" };
 import {
   locateOverdueOrders,

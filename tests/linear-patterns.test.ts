@@ -20,7 +20,7 @@ import {
   injectedHeaders,
 } from "#lib/telemetry/propagation.ts";
 import { isSecretName, redactPath, redactQuery, redactText } from "#lib/telemetry/logs/redact.ts";
-import { errorText } from "#lib/telemetry/span.ts";
+import { errorText } from "#lib/telemetry/error-text.ts";
 import { summarizeQuery } from "#lib/telemetry/sql/summary.ts";
 import { withoutLiterals } from "#lib/telemetry/sql/text.ts";
 import { Elysia } from "elysia";

@@ -1,7 +1,7 @@
 // Dead-letter headers: what a dead letter says about itself, and how to take that off again.
 import type { IHeaders } from "kafkajs";
 import { redactText } from "#lib/telemetry/logs/redact.ts";
-import { errorMessage } from "#lib/telemetry/span.ts";
+import { errorMessage } from "#lib/telemetry/error-text.ts";
 import { errorName } from "./errors.ts";
 
 /** The names of the headers that a dead letter has beyond those of its record. */

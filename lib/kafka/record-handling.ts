@@ -3,7 +3,7 @@ import { trace, type Attributes } from "@opentelemetry/api";
 import { ATTR_ERROR_TYPE } from "#lib/telemetry/attributes.ts";
 import { traceProcess } from "#lib/telemetry/kafka/index.ts";
 import type { ConsumedRecord } from "./owned-record.ts";
-import { errorTypeOf } from "#lib/telemetry/span.ts";
+import { errorTypeOf } from "#lib/telemetry/error-text.ts";
 import { backoffMs, type Backoff } from "./backoff.ts";
 import { describeError } from "./dead-letter-headers.ts";
 import { AbandonedError, isRetryable } from "./errors.ts";

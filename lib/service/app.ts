@@ -4,7 +4,7 @@
  */
 import { Elysia } from "elysia";
 import { noteServerError } from "#lib/telemetry/http/server.ts";
-import { errorText } from "#lib/telemetry/span.ts";
+import { errorText } from "#lib/telemetry/error-text.ts";
 import { logger } from "#lib/telemetry/logs/logger.ts";
 import { withDeadlineOf } from "./deadline.ts";
 import {

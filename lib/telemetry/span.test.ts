@@ -5,7 +5,8 @@ import {
   InMemorySpanExporter,
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-base";
-import { errorText, errorTypeOf, failSpan, inSpan } from "./span.ts";
+import { errorText, errorTypeOf } from "./error-text.ts";
+import { failSpan, inSpan } from "./span.ts";
 
 const exporter = new InMemorySpanExporter();
 const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });

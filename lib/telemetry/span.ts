@@ -12,11 +12,8 @@ import {
   type TracerProvider,
 } from "@opentelemetry/api";
 import { ATTR_ERROR_TYPE } from "./attributes.ts";
+import { errorText, errorTypeOf } from "./error-text.ts";
 import { callerLocation, speed } from "./optional.ts";
-import { redactText } from "./logs/redact.ts";
-import { databaseErrorText } from "./sql/error.ts";
-
-const DESCRIPTION_CHARS_MAX = 500;
 
 let known: { provider: TracerProvider; tracer: Tracer } | undefined;
 
@@ -77,6 +74,15 @@ export function inSpan<T>(
     { attributes: location ? { ...attributes, ...location } : attributes },
     parent,
   );
+  return runInSpan(span, parent, work);
+}
+
+/** Runs work while a span is active, and ends the span: as failed, where the work throws. */
+export function runInSpan<T>(
+  span: Span,
+  parent: Context,
+  work: (span: Span) => Promise<T>,
+): Promise<T> {
   return context.with(trace.setSpan(parent, span), endingWith<T>, undefined, span, work);
 }
 
@@ -105,26 +111,4 @@ export function failSpan(span: Span, errorType: string, error?: unknown): void {
   span.setStatus(
     message ? { code: SpanStatusCode.ERROR, message } : { code: SpanStatusCode.ERROR },
   );
-}
-
-/** What an error says, as far as that may leave: of a database's error not its text, which holds values. */
-export function errorMessage(error: Error): string {
-  return databaseErrorText(error) ?? (error.message || error.name);
-}
-
-/** An error's text as spans and logs may show it: without secrets, at most 500 characters. */
-export function errorText(error: unknown): string {
-  const message = error instanceof Error ? errorMessage(error) : String(error);
-  // Cut after the redaction: half a URL does not show its password as one any more.
-  return redactText(message.slice(0, 4 * DESCRIPTION_CHARS_MAX)).slice(0, DESCRIPTION_CHARS_MAX);
-}
-
-/**
- * What to write as `error.type` for an error: its own `errorType` where the class has one (an HTTP
- * status, an SQLSTATE), else the name of its class.
- */
-export function errorTypeOf(error: unknown): string {
-  if (!(error instanceof Error)) return "_OTHER";
-  if ("errorType" in error && typeof error.errorType === "string") return error.errorType;
-  return error.name && error.name !== "Error" ? error.name : error.constructor.name;
 }

@@ -5,21 +5,19 @@
  */
 import { context, SpanKind, trace, type Attributes, type Span } from "@opentelemetry/api";
 import {
-  ATTR_ERROR_TYPE,
-  ATTR_HTTP_REQUEST_METHOD,
   ATTR_HTTP_REQUEST_METHOD_ORIGINAL,
   ATTR_HTTP_REQUEST_RESEND_COUNT,
   ATTR_HTTP_RESPONSE_STATUS_CODE,
-  ATTR_SERVER_ADDRESS,
-  ATTR_SERVER_PORT,
   ATTR_URL_FULL,
 } from "../attributes.ts";
-import { callerLocation, fixedSets, showInjected } from "../optional.ts";
+import { callerLocation, showInjected } from "../optional.ts";
 import { httpClientRequestDuration } from "../metrics/instruments.ts";
 import { injectedHeaders, withTraceHeaders } from "../propagation.ts";
 import { redactPath, redactQuery, REDACTED } from "../logs/redact.ts";
-import { errorTypeOf, failSpan, tracer } from "../span.ts";
+import { errorTypeOf } from "../error-text.ts";
+import { failSpan, startSpan } from "../span.ts";
 import { knownMethod } from "./known-method.ts";
+import { peerOf } from "./peer.ts";
 
 /** What Bun's fetch takes as its second argument. */
 export type FetchInit = BunFetchRequestInit;
@@ -53,23 +51,18 @@ export async function traceRequestOut<T>(
   const request = input instanceof Request ? input : undefined;
   const url = input instanceof URL ? input : new URL(request?.url ?? (input as string));
   const method = methodOf(init.method ?? request?.method);
-  const target: Target = {
-    method: knownMethod(method),
-    address: url.hostname.replace(/^\[|\]$/g, ""),
-    port: Number(url.port) || (url.protocol === "https:" ? 443 : 80),
-  };
-  const attributes: Attributes = {
-    [ATTR_HTTP_REQUEST_METHOD]: target.method,
-    [ATTR_SERVER_ADDRESS]: target.address,
-    [ATTR_SERVER_PORT]: target.port,
-    [ATTR_URL_FULL]: recordableUrl(url),
-    ...location,
-  };
-  if (target.method !== method) attributes[ATTR_HTTP_REQUEST_METHOD_ORIGINAL] = method;
-  if (resendCount) attributes[ATTR_HTTP_REQUEST_RESEND_COUNT] = resendCount;
-  const name = target.method === method ? method : "HTTP";
-  const span = tracer().startSpan(name, { kind: SpanKind.CLIENT, attributes });
-  const own = trace.setSpan(context.active(), span);
+  const peer = peerOf(knownMethod(method), url);
+  const parent = context.active();
+  const span = startSpan(peer.spanName, SpanKind.CLIENT, parent, () => ({
+    shared: peer.attributes,
+    own: {
+      [ATTR_URL_FULL]: recordableUrl(url),
+      ...(peer.method !== method && { [ATTR_HTTP_REQUEST_METHOD_ORIGINAL]: method }),
+      ...(resendCount && { [ATTR_HTTP_REQUEST_RESEND_COUNT]: resendCount }),
+      ...location,
+    },
+  }));
+  const own = trace.setSpan(parent, span);
   const traceHeaders = injectedHeaders(own);
   showInjected(own, traceHeaders);
 
@@ -92,7 +85,8 @@ export async function traceRequestOut<T>(
     failSpan(span, errorType, error);
     throw error;
   } finally {
-    recordDuration(performance.now() - startedMs, target, status, errorType);
+    const seconds = (performance.now() - startedMs) / 1000;
+    httpClientRequestDuration.record(seconds, peer.metricAttributes(status, errorType));
     span.end();
   }
 }
@@ -102,33 +96,6 @@ export function methodOf(method = "GET"): string {
   const capital = method.toUpperCase();
   return knownMethod(capital) === capital ? capital : new Request("http://host", { method }).method;
 }
-
-interface Target {
-  readonly method: string;
-  readonly address: string;
-  readonly port: number;
-}
-
-function recordDuration(
-  elapsedMs: number,
-  { method, address, port }: Target,
-  status: number | undefined,
-  errorType: string | undefined,
-): void {
-  const key = `${method} ${address} ${port} ${status} ${errorType}`;
-  const attributes = metricAttributes(key, method, address, port, status, errorType);
-  httpClientRequestDuration.record(elapsedMs / 1000, attributes);
-}
-
-const metricAttributes = fixedSets(
-  (method: string, address: string, port: number, status?: number, errorType?: string) => ({
-    [ATTR_HTTP_REQUEST_METHOD]: method,
-    [ATTR_SERVER_ADDRESS]: address,
-    [ATTR_SERVER_PORT]: port,
-    ...(status && { [ATTR_HTTP_RESPONSE_STATUS_CODE]: status }),
-    ...(errorType && { [ATTR_ERROR_TYPE]: errorType }),
-  }),
-);
 
 /** Bun's connection errors are plain Errors with a `code`, for example `ECONNREFUSED`. */
 function fetchErrorType(error: unknown): string {

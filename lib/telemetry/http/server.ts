@@ -4,7 +4,7 @@
  *
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/http/http-spans.md#http-server-span
  */
-import { context, SpanKind, trace, type Attributes, type Span } from "@opentelemetry/api";
+import { context, SpanKind, trace, type Attributes } from "@opentelemetry/api";
 import { suppressTracing } from "@opentelemetry/core";
 import { ATTR_HTTP_RESPONSE_STATUS_CODE, ATTR_HTTP_ROUTE } from "../attributes.ts";
 import { httpServerActiveRequests, httpServerRequestDuration } from "../metrics/instruments.ts";
@@ -13,8 +13,14 @@ import { extractFromHttp } from "../propagation.ts";
 import { isSdkDisabled } from "../setup/disabled.ts";
 import { failSpan, startSpan } from "../span.ts";
 import { knownMethod } from "./known-method.ts";
+import {
+  beginRequest,
+  currentRequest,
+  isInMountedApp,
+  type ServerRequest,
+} from "./current-request.ts";
 import { requestAttributes, targetOf, type Target } from "./request.ts";
-import { routeOf, type Route } from "./route.ts";
+import { routeOf } from "./route.ts";
 
 export interface ServerOptions {
   /** Requests that make no spans and are not counted, for example probes: their paths, or a test. @default none */
@@ -24,22 +30,6 @@ export interface ServerOptions {
 /** What answers a request; nothing, where the connection was taken over (a WebSocket). */
 export type Handle<R extends Answer = Answer> = (request: Request) => R | Promise<R>;
 type Answer = Response | undefined | void;
-
-/** What is known of one request while it is handled. */
-interface ServerRequest {
-  readonly request: Request;
-  readonly span: Span;
-  route: Route;
-  /** The path under which the app that has the request now is mounted in another. */
-  mountedAt?: string | undefined;
-  error?: unknown;
-  ended?: true;
-}
-
-const SERVER_REQUEST = Symbol("http.server.request");
-
-// On the span and not in the context beside it: one look finds both, and they end together.
-type ServerSpan = Span & { [SERVER_REQUEST]?: ServerRequest };
 
 const SDK_DISABLED = isSdkDisabled(process.env);
 
@@ -64,15 +54,8 @@ export function traceRequest<R extends Answer>(
   if (typeof untraced === "function" ? untraced(request) : untraced?.includes(target.path)) {
     return context.with(suppressTracing(EMPTY_CONTEXT), handle, undefined, request);
   }
-  const outer = currentRequest();
-  if (outer && isSame(outer.request, request)) {
-    // An app that is mounted in another and traced as well: one request, so one span.
-    // Either it sees the path below where it is mounted, or all of it.
-    const below = request.url === outer.request.url ? "" : outer.route.path?.slice(0, -2);
-    if (outer.route.path?.endsWith("/*")) outer.mountedAt = below;
-    return handle(request);
-  }
-  return serve(handle, request, target);
+  // An app that is mounted in another and traced as well: one request, so one span.
+  return isInMountedApp(request) ? handle(request) : serve(handle, request, target);
 }
 
 /**
@@ -84,8 +67,8 @@ export function traceRequest<R extends Answer>(
 export function noteRoute(route: string, location?: Attributes): void {
   const current = currentRequest();
   if (!current || (current.route.path !== undefined && current.mountedAt === undefined)) return;
-  const { span, mountedAt } = current;
-  const path = mountedAt ? mountedAt + route : route;
+  const { span, mountedAt = "" } = current;
+  const path = mountedAt + route;
   current.route = routeOf(current.route.method, current.route.scheme, path);
   current.mountedAt = undefined;
   if (!span.isRecording()) return;
@@ -103,23 +86,16 @@ export function noteServerError(error: unknown): void {
   if (current) current.error = error;
 }
 
-/** Frameworks hand a request on under another URL, and else as it was. */
-function isSame(outer: Request, inner: Request): boolean {
-  const name = "traceparent";
-  return outer.method === inner.method && outer.headers.get(name) === inner.headers.get(name);
-}
-
 function serve<R extends Answer>(handle: Handle<R>, request: Request, target: Target) {
   const startedMs = performance.now();
   const method = knownMethod(request.method);
   const parent = extractFromHttp(EMPTY_CONTEXT, request.headers);
   // Which route it takes is not known yet.
   const route = routeOf(method, target.scheme);
-  const span: ServerSpan = startSpan(route.spanName, SpanKind.SERVER, parent, () =>
+  const span = startSpan(route.spanName, SpanKind.SERVER, parent, () =>
     requestAttributes(request, method, target),
   );
-  const current: ServerRequest = { request, span, route };
-  span[SERVER_REQUEST] = current;
+  const current = beginRequest(request, span, route);
   httpServerActiveRequests.add(1, method);
 
   const finish = (response: R): R => {
@@ -158,10 +134,4 @@ function endServerSpan(current: ServerRequest, status: number, startedMs: number
   span.setAttribute(ATTR_HTTP_RESPONSE_STATUS_CODE, status);
   if (status >= 500) failSpan(span, String(status), error);
   span.end();
-}
-
-function currentRequest(): ServerRequest | undefined {
-  const span: ServerSpan | undefined = trace.getActiveSpan();
-  const current = span?.[SERVER_REQUEST];
-  return current?.ended ? undefined : current;
 }

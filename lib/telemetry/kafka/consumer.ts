@@ -5,22 +5,15 @@
  * context too, as the conventions ask of every `process` span.
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/messaging/messaging-spans.md#consumer-spans
  */
-import { context, SpanKind, trace, type Attributes, type Span } from "@opentelemetry/api";
+import { SpanKind, type Attributes, type Span } from "@opentelemetry/api";
 import {
-  ATTR_ERROR_TYPE,
   ATTR_KAFKA_OFFSET,
   ATTR_MESSAGING_CONSUMER_GROUP_NAME,
-  ATTR_MESSAGING_DESTINATION_NAME,
   ATTR_MESSAGING_DESTINATION_PARTITION_ID,
-  ATTR_MESSAGING_OPERATION_NAME,
-  ATTR_MESSAGING_SYSTEM_NAME,
 } from "../attributes.ts";
-import {
-  messagingClientConsumedMessages,
-  messagingProcessDuration,
-} from "../metrics/instruments.ts";
 import { callerLocation } from "../optional.ts";
-import { errorTypeOf, failSpan, tracer } from "../span.ts";
+import { runInSpan, tracer } from "../span.ts";
+import { measureProcess } from "./measurements.ts";
 import {
   creationContext,
   linkTo,
@@ -55,11 +48,6 @@ export async function traceProcess<T>(
   handle: (span: Span) => Promise<T>,
 ): Promise<T> {
   const creation = creationContext(record.headers);
-  const group: Attributes = {
-    [ATTR_MESSAGING_SYSTEM_NAME]: "kafka",
-    [ATTR_MESSAGING_DESTINATION_NAME]: record.topic,
-    [ATTR_MESSAGING_CONSUMER_GROUP_NAME]: options.consumerGroup,
-  };
   const span = tracer().startSpan(
     `process ${record.topic}`,
     {
@@ -67,7 +55,7 @@ export async function traceProcess<T>(
       links: linkTo(creation),
       attributes: {
         ...messagingAttributes("process", record.topic, record),
-        ...group,
+        [ATTR_MESSAGING_CONSUMER_GROUP_NAME]: options.consumerGroup,
         [ATTR_MESSAGING_DESTINATION_PARTITION_ID]: String(record.partition),
         [ATTR_KAFKA_OFFSET]: Number(record.offset),
         ...(options.location ?? callerLocation()),
@@ -75,17 +63,7 @@ export async function traceProcess<T>(
     },
     creation,
   );
-  const metricAttributes: Attributes = { ...group, [ATTR_MESSAGING_OPERATION_NAME]: "process" };
-  messagingClientConsumedMessages.add(1, { ...group, [ATTR_MESSAGING_OPERATION_NAME]: "consume" });
-  const startedMs = performance.now();
-  try {
-    return await context.with(trace.setSpan(creation, span), handle, undefined, span);
-  } catch (error) {
-    metricAttributes[ATTR_ERROR_TYPE] = errorTypeOf(error);
-    failSpan(span, errorTypeOf(error), error);
-    throw error;
-  } finally {
-    messagingProcessDuration.record((performance.now() - startedMs) / 1000, metricAttributes);
-    span.end();
-  }
+  return await runInSpan(span, creation, () =>
+    measureProcess(record.topic, options.consumerGroup, () => handle(span)),
+  );
 }

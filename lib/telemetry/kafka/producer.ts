@@ -10,29 +10,12 @@
  * The kinds are the conventions': whichever span's context goes into the record is the PRODUCER.
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/messaging/messaging-spans.md#span-kind
  */
-import {
-  context,
-  SpanKind,
-  trace,
-  type Attributes,
-  type Context,
-  type Span,
-} from "@opentelemetry/api";
-import {
-  ATTR_ERROR_TYPE,
-  ATTR_MESSAGING_BATCH_MESSAGE_COUNT,
-  ATTR_MESSAGING_DESTINATION_NAME,
-  ATTR_MESSAGING_OPERATION_NAME,
-  ATTR_MESSAGING_OPERATION_TYPE,
-  ATTR_MESSAGING_SYSTEM_NAME,
-} from "../attributes.ts";
-import {
-  messagingClientOperationDuration,
-  messagingClientSentMessages,
-} from "../metrics/instruments.ts";
+import { context, SpanKind, trace, type Context, type Span } from "@opentelemetry/api";
+import { ATTR_MESSAGING_BATCH_MESSAGE_COUNT } from "../attributes.ts";
 import { callerLocation, EMPTY_CONTEXT, showInjected } from "../optional.ts";
 import { injectedHeaders } from "../propagation.ts";
-import { errorTypeOf, failSpan, tracer } from "../span.ts";
+import { runInSpan, tracer } from "../span.ts";
+import { measureSend } from "./measurements.ts";
 import {
   creationContext,
   linkTo,
@@ -80,7 +63,7 @@ export function tracePublish<T>(
 ): Promise<T> {
   const attributes = { ...messagingAttributes("send", topic, { key }), ...callerLocation() };
   const span = tracer().startSpan(`send ${topic}`, { kind: SpanKind.PRODUCER, attributes });
-  return withHeadersOf(span, (headers) => measured(topic, 1, () => publish(headers)));
+  return withHeadersOf(span, (headers) => measureSend(topic, 1, () => publish(headers)));
 }
 
 /**
@@ -114,7 +97,7 @@ export function traceSend<T>(
     },
     parent,
   );
-  return ended(span, trace.setSpan(parent, span), () => measured(topic, records.length, send));
+  return runInSpan(span, parent, () => measureSend(topic, records.length, send));
 }
 
 /** Runs `work` in a span, with the headers that carry the span's context; then the span ends. */
@@ -122,39 +105,5 @@ function withHeadersOf<T>(span: Span, work: (headers: TraceHeaders) => Promise<T
   const own = trace.setSpan(context.active(), span);
   const headers = injectedHeaders(own);
   showInjected(own, headers);
-  return ended(span, own, () => work(headers));
-}
-
-/** The one way in which these spans end. */
-async function ended<T>(span: Span, own: Context, work: () => Promise<T>): Promise<T> {
-  try {
-    return await context.with(own, work);
-  } catch (error) {
-    failSpan(span, errorTypeOf(error), error);
-    throw error;
-  } finally {
-    span.end();
-  }
-}
-
-/** Counts what is sent, and how long it takes. */
-async function measured<T>(topic: string, count: number, send: () => Promise<T>): Promise<T> {
-  const attributes: Attributes = {
-    [ATTR_MESSAGING_SYSTEM_NAME]: "kafka",
-    [ATTR_MESSAGING_OPERATION_NAME]: "send",
-    [ATTR_MESSAGING_DESTINATION_NAME]: topic,
-  };
-  const startedMs = performance.now();
-  try {
-    return await send();
-  } catch (error) {
-    attributes[ATTR_ERROR_TYPE] = errorTypeOf(error);
-    throw error;
-  } finally {
-    messagingClientSentMessages.add(count, attributes);
-    messagingClientOperationDuration.record((performance.now() - startedMs) / 1000, {
-      ...attributes,
-      [ATTR_MESSAGING_OPERATION_TYPE]: "send",
-    });
-  }
+  return runInSpan(span, own, () => work(headers));
 }

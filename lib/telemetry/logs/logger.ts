@@ -8,7 +8,7 @@ import { context, trace } from "@opentelemetry/api";
 import { SeverityNumber, type Logger as OtlpLogger } from "@opentelemetry/api-logs";
 import { ATTR_EXCEPTION_MESSAGE, ATTR_EXCEPTION_TYPE } from "../attributes.ts";
 import { isSecretName, REDACTED, redactText } from "./redact.ts";
-import { errorMessage, errorTypeOf } from "../span.ts";
+import { errorMessage, errorTypeOf } from "../error-text.ts";
 
 export type LogFields = Record<string, unknown>;
 type Level = keyof typeof LEVELS;

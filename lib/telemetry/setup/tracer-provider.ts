@@ -18,13 +18,8 @@ import { speed } from "../optional.ts";
 import { agentOptions } from "./collector-agent.ts";
 import { endable } from "./endable.ts";
 import type { Env, TelemetrySettings } from "./environment.ts";
-import { positiveInt } from "./positive-int.ts";
+import { attributeCharactersMax, batchLimits } from "./trace-limits.ts";
 import { preciseStart } from "./precise-start.ts";
-
-/** Four times the specification's default: a burst of some thousand requests leaves whole traces. */
-const SPAN_QUEUE_MAX = 8_192;
-/** The queue is bounded in spans; this bounds the spans. The specification's default is no bound. */
-const ATTRIBUTE_CHARACTERS_MAX = 4_096;
 
 /** What a program may give of its own. With any of them the SDK's own tracer makes the spans. */
 export interface OwnTracing {
@@ -51,32 +46,15 @@ export function createTracerProvider(
   { resource, settings, env, ending, meterProvider }: Surroundings,
   own: OwnTracing,
 ) {
-  // Read here and not by the SDK, which takes any number: a batch of 0 spans would never get done.
-  const maxQueueSize = positiveInt(env, "OTEL_BSP_MAX_QUEUE_SIZE", SPAN_QUEUE_MAX);
-  const batches = {
-    maxQueueSize,
-    maxExportBatchSize: Math.min(
-      positiveInt(env, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512),
-      maxQueueSize,
-    ),
-    scheduledDelayMillis: positiveInt(env, "OTEL_BSP_SCHEDULE_DELAY", 5_000),
-    exportTimeoutMillis: positiveInt(env, "OTEL_BSP_EXPORT_TIMEOUT", 30_000),
-    // Counts what is exported and what is dropped: otel.sdk.processor.span.processed.
-    selfObsMeterProvider: meterProvider,
+  const spanLimits = {
+    ...settings.spanLimits,
+    attributeValueLengthLimit: attributeCharactersMax(env),
   };
-  const tracing = {
-    resource,
-    sampler: settings.sampler,
-    spanLimits: {
-      ...settings.spanLimits,
-      attributeValueLengthLimit: positiveInt(
-        env,
-        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-        positiveInt(env, "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", ATTRIBUTE_CHARACTERS_MAX),
-      ),
-    },
-  };
-  const queue = settings.exportsOtlp.TRACES ? batches : undefined;
+  const tracing = { resource, sampler: settings.sampler, spanLimits };
+  // Counts what is exported and what is dropped: otel.sdk.processor.span.processed.
+  const queue = settings.exportsOtlp.TRACES
+    ? { ...batchLimits(env), selfObsMeterProvider: meterProvider }
+    : undefined;
   const isOurs = !own.spanProcessors?.length && !own.sampler && !own.spanExporter;
   return (
     (isOurs && speed?.createTracerProvider(tracing, env, queue, ending)) ||

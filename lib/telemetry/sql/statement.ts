@@ -9,7 +9,8 @@
 import { context, SpanKind, trace, type Attributes, type Context } from "@opentelemetry/api";
 import { ATTR_DB_RESPONSE_STATUS_CODE, ATTR_ERROR_TYPE } from "../attributes.ts";
 import { dbClientOperationDuration } from "../metrics/instruments.ts";
-import { errorTypeOf, failSpan, startSpan } from "../span.ts";
+import { errorTypeOf } from "../error-text.ts";
+import { failSpan, startSpan } from "../span.ts";
 import { sqlStateOf } from "./error.ts";
 
 /** What is known of a statement before it runs. */
