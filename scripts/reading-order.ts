@@ -1,5 +1,5 @@
 /**
- * In which order lib/telemetry is read, and how long that takes: a table of docs/telemetry.md, made by
+ * In which order lib/telemetry is read, and how long that takes: two tables of docs/telemetry.md, made by
  * `bun scripts/telemetry-docs.ts`. Times come from the files, so that they cannot fall behind.
  */
 import { Glob } from "bun";
@@ -11,6 +11,62 @@ const LAYER = join(import.meta.dir, "../lib/telemetry");
 /** What a person who knows TypeScript reads and understands, comments included; more slowly than prose. */
 export const LINES_A_MINUTE = 60;
 
+interface Step {
+  file: string;
+  /** What has to be known of the layer before: files of the steps above it, or one beside it. */
+  needs: readonly string[];
+  teaches: string;
+}
+
+/** What tracing by hand is, without what a hop's corners need. Read in this order. */
+export const PLAIN_PATH: readonly Step[] = [
+  {
+    file: "setup/resource.ts",
+    needs: [],
+    teaches: "who speaks: what stands on every span, metric and log record",
+  },
+  {
+    file: "setup/tracer-provider.ts",
+    needs: ["setup/resource.ts"],
+    teaches: "provider, processor and exporter by hand",
+  },
+  {
+    file: "span.ts",
+    needs: [],
+    teaches: "a step as a span, and the one way in which it fails",
+  },
+  {
+    file: "propagation.ts",
+    needs: [],
+    teaches: "context out of headers and into them, for HTTP and Kafka",
+  },
+  {
+    file: "http/server.ts",
+    needs: ["span.ts", "propagation.ts", "http/current-request.ts"],
+    teaches: "one SERVER span around any handler",
+  },
+  {
+    file: "http/request-out.ts",
+    needs: ["span.ts", "propagation.ts"],
+    teaches: "a CLIENT span for each request sent",
+  },
+  {
+    file: "sql/statement.ts",
+    needs: ["span.ts"],
+    teaches: "a CLIENT span for each statement, and what must not leave with it",
+  },
+  {
+    file: "kafka/producer.ts",
+    needs: ["span.ts", "propagation.ts", "kafka/words.ts"],
+    teaches: "create and send: spans that may lie far apart in time",
+  },
+  {
+    file: "kafka/consumer.ts",
+    needs: ["span.ts", "kafka/words.ts"],
+    teaches: "process: child of the creation, and linked to it",
+  },
+];
+
 interface Part {
   title: string;
   /** The files to read first, in this order; what else is in the folders comes after them. */
@@ -21,42 +77,43 @@ interface Part {
 
 const PARTS: readonly Part[] = [
   {
+    title: "words",
+    files: ["attributes.ts", "error-text.ts", "optional.ts", "optional-folders.ts", "index.ts"],
+    teaches: "names that all files use, and which folders may be gone",
+  },
+  {
     title: "set-up",
-    files: [
-      "setup/start-telemetry.ts",
-      "setup/resource.ts",
-      "setup/tracer-provider.ts",
-      "setup/register.ts",
-    ],
+    files: ["setup/start-telemetry.ts", "setup/register.ts"],
     folders: ["setup"],
-    teaches: "providers, processors and exporters by hand; who speaks; who traces; how it ends",
+    teaches: "all three signals put together; who traces where two try to; how it ends",
   },
   {
-    title: "spans",
-    files: ["span.ts", "propagation.ts", "attributes.ts", "index.ts", "optional.ts"],
-    teaches: "a step as a span, the one way in which it fails, context across process borders",
+    title: "context",
+    files: ["trace-context.ts"],
+    teaches: "what W3C's level 2 asks for beyond the SDK's propagator",
   },
   {
-    title: "HTTP in",
-    files: ["http/server.ts", "http/request.ts", "http/known-method.ts"],
-    teaches: "one SERVER span around any handler",
+    title: "adapters",
+    files: ["http/bun.ts", "http/elysia.ts", "http/hono.ts"],
+    teaches: "where a framework has a request's entry, exit, route and error. Read the one you use",
   },
   {
-    title: "HTTP out",
-    files: ["http/client.ts", "http/request-out.ts", "http/redirect.ts"],
-    teaches: "a CLIENT span for each request sent, and what goes into its headers",
+    title: "HTTP",
+    files: ["http/current-request.ts", "http/request.ts", "http/route.ts", "http/client.ts"],
+    folders: ["http"],
+    teaches: "what a request tells; mounted apps; redirects, one span a try",
   },
   {
     title: "SQL",
-    files: ["sql/sql.ts", "sql/query.ts", "sql/statement.ts", "sql/summary.ts"],
+    files: ["sql/pool.ts", "sql/sql.ts", "sql/query.ts", "sql/transaction.ts"],
     folders: ["sql"],
-    teaches: "a statement, its name, and what must not leave with it",
+    teaches: "around a pool of one's own and around Bun's SQL; a statement's name; errors' values",
   },
   {
     title: "Kafka",
-    files: ["kafka/index.ts", "kafka/producer.ts", "kafka/consumer.ts", "kafka/words.ts"],
+    files: ["kafka/words.ts", "kafka/measurements.ts"],
     folders: ["kafka"],
-    teaches: "create, send, process: spans that may lie far apart in time",
+    teaches: "keys and headers as clients have them; what is counted",
   },
   {
     title: "metrics",
@@ -69,12 +126,6 @@ const PARTS: readonly Part[] = [
     files: ["logs/logger.ts"],
     folders: ["logs"],
     teaches: "lines with trace ids and without secrets",
-  },
-  {
-    title: "adapters",
-    files: ["http/bun.ts", "http/elysia.ts", "http/hono.ts"],
-    folders: ["http"],
-    teaches: "where a framework has a request's entry, exit, route and error. Read the one you use",
   },
   {
     title: "for speed",
@@ -90,23 +141,28 @@ const PARTS: readonly Part[] = [
   },
 ];
 
-/** The rows: part, files as links, minutes, what it teaches. Each file stands in one of them. */
+/** The rows of the plain path: file as a link, lines, minutes, what to know before, what it teaches. */
+export function plainPath(): string[][] {
+  const rows = PLAIN_PATH.map(({ file, needs, teaches }) => {
+    const lines = lineCount(file);
+    const known = needs.map((name) => `\`${name}\``).join(", ");
+    return [link(file), String(lines), minutes(lines), known || "nothing", teaches];
+  });
+  const all = PLAIN_PATH.reduce((sum, { file }) => sum + lineCount(file), 0);
+  return [...rows, ["all", String(all), minutes(all), "", ""]];
+}
+
+/** The rows of the rest: part, files as links, minutes, what it teaches. Each file stands in one of them. */
 export function readingOrder(): string[][] {
-  const unread = new Set(layerFiles());
+  const unread = new Set(layerFiles()).difference(new Set(PLAIN_PATH.map(({ file }) => file)));
   return PARTS.map(({ title, files, folders = [], teaches }) => {
     const others = [...unread].filter((file) =>
       folders.some((name) => file.startsWith(`${name}/`)),
     );
-    const all = [...new Set([...files, ...others.filter((file) => !isLaterPart(file, title))])];
+    const all = [...new Set([...files, ...others])];
     for (const file of all) unread.delete(file);
     const lines = all.reduce((sum, file) => sum + lineCount(file), 0);
-    const links = all.map((file) => `[\`${file}\`](../lib/telemetry/${file})`);
-    return [
-      title,
-      links.join(", "),
-      String(Math.max(1, Math.round(lines / LINES_A_MINUTE))),
-      teaches,
-    ];
+    return [title, all.map(link).join(", "), minutes(lines), teaches];
   });
 }
 
@@ -117,10 +173,12 @@ export function layerFiles(): string[] {
     .sort();
 }
 
-/** Whether a part that comes later names a file first. */
-function isLaterPart(file: string, title: string): boolean {
-  const at = PARTS.findIndex((part) => part.title === title);
-  return PARTS.slice(at + 1).some(({ files }) => files.includes(file));
+function link(file: string): string {
+  return `[\`${file}\`](../lib/telemetry/${file})`;
+}
+
+function minutes(lines: number): string {
+  return String(Math.max(1, Math.round(lines / LINES_A_MINUTE)));
 }
 
 function lineCount(file: string): number {

@@ -20,11 +20,13 @@ import {
   type AttributeRule,
   type SpanType,
 } from "../tests/support/conventions/span-table.ts";
-import { readingOrder } from "./reading-order.ts";
+import { plainPath, readingOrder } from "./reading-order.ts";
 
 export const DOCS_FILE = join(import.meta.dir, "../docs/telemetry.md");
 
 const SECTIONS: Readonly<Record<string, () => string>> = {
+  "plain path": () =>
+    table(["file", "lines", "minutes", "know before", "what you learn"], plainPath()),
   "reading order": () => table(["part", "files", "minutes", "what you learn"], readingOrder()),
   spans: () => SPAN_TYPES.map(spanSection).join("\n\n"),
   "span events": () =>

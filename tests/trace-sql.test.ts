@@ -13,7 +13,7 @@ import { startPostgres } from "#lib/embedded/postgres.ts";
 import { inSpan } from "#lib/telemetry/span.ts";
 import { traceSql } from "#lib/telemetry/sql/sql.ts";
 import { described, recordSpans, type SpanRecording } from "#lib/telemetry/testing/record-spans.ts";
-import { HAS_LEARNING } from "./support/learning.ts";
+import { codeLocations, HAS_LEARNING } from "./support/learning.ts";
 import { until } from "./support/until.ts";
 
 const START_TIMEOUT_MS = 90_000;
@@ -664,7 +664,7 @@ test("of a MySQL or MariaDB server the options tell, also where it cannot be rea
 
 test.skipIf(!HAS_LEARNING)("a span leads to the line that made its statement", async () => {
   const sql = await open("sqlite", "traced");
-  const learning = await import("#lib/telemetry/learning/code-location.ts");
+  const learning = await codeLocations();
   learning.setCodeLocationEnabled(true);
   try {
     await sql`SELECT 1 FROM users`;

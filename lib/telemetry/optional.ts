@@ -4,15 +4,14 @@
  * folder is gone the plain way is taken.
  */
 import { ROOT_CONTEXT, type Attributes, type Context } from "@opentelemetry/api";
-import type * as Learning from "./learning/index.ts";
-import type * as Speed from "./speed/index.ts";
+import type { Learning, Speed } from "./optional-folders.ts";
 
 /** What is only for speed; undefined where the folder was deleted, and with ORDERFLOW_TELEMETRY_SPEED=off. */
 export const speed = isOff("ORDERFLOW_TELEMETRY_SPEED")
   ? undefined
-  : optional(() => require("./speed/index.ts") as typeof Speed);
+  : optional(() => require("./speed/index.ts") as Speed);
 
-const learning = optional(() => require("./learning/index.ts") as typeof Learning);
+const learning = optional(() => require("./learning/index.ts") as Learning);
 
 /** The context that each request and each record starts from: nothing is in it. */
 export const EMPTY_CONTEXT: Context = speed?.EMPTY_CONTEXT ?? ROOT_CONTEXT;
@@ -51,7 +50,7 @@ export function preferCallersIn(prefixes: readonly string[]): void {
 }
 
 /** Remembers, from now on, the line of each route that is registered by a method of a framework's class. */
-export const rememberRoutes: typeof Learning.rememberRoutes = (...args) =>
+export const rememberRoutes: Learning["rememberRoutes"] = (...args) =>
   learning?.rememberRoutes(...args);
 
 /** The line that registered a route; undefined where code locations are off. */

@@ -7,15 +7,8 @@
  */
 import type { Attributes } from "@opentelemetry/api";
 import { ATTR_CODE_FILE_PATH, ATTR_CODE_LINE_NUMBER } from "../attributes.ts";
+import type { Registration } from "../optional-folders.ts";
 import { callerLocation, codeLocationEnabled, sourceLines } from "./code-location.ts";
-
-/** One registration, as the framework's method was told it. */
-export interface Registration {
-  /** What the framework made of it; the line is asked for by this. */
-  route: object | undefined;
-  handler: unknown;
-  path: string;
-}
 
 const lines = new WeakMap<object, Attributes>();
 const ofHandlers = new WeakMap<object, { path: string; line: Attributes }[]>();

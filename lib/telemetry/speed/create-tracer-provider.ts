@@ -1,8 +1,9 @@
 /** Puts the provider together: our tracer, the queue and the sender. */
 import type { Resource } from "@opentelemetry/resources";
+import type { QueueLimits } from "../optional-folders.ts";
 import { BlockSender } from "./block-sender.ts";
 import { collectorSettings } from "./collector-settings.ts";
-import { SpanQueue, type QueueLimits } from "./span-queue.ts";
+import { SpanQueue } from "./span-queue.ts";
 import { SpeedyTracerProvider, type Settings } from "./tracer-provider.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;

@@ -3,9 +3,10 @@
  * bounded in spans and in bytes, and out with at most one request under way. What finds no room is
  * dropped and counted. It says the same as the SDK's batch processor, and counts under its names.
  */
-import { diag, type MeterProvider } from "@opentelemetry/api";
+import { diag } from "@opentelemetry/api";
 import type { InstrumentationScope } from "@opentelemetry/core";
 import type { Resource } from "@opentelemetry/resources";
+import type { QueueLimits } from "../optional-folders.ts";
 import { QueueMetrics } from "./queue-metrics.ts";
 import type { RecordedSpan } from "./recorded-span.ts";
 import { SpanBlockWriter, type SpanBlock } from "./span-block.ts";
@@ -14,15 +15,6 @@ import { SpanBlockWriter, type SpanBlock } from "./span-block.ts";
 const BLOCK_BYTES = 64 * 1024;
 /** What waits, at most; a batch under way comes on top. */
 const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
-
-/** As the SDK's batch processor takes them. */
-export interface QueueLimits {
-  maxQueueSize: number;
-  maxExportBatchSize: number;
-  scheduledDelayMillis: number;
-  exportTimeoutMillis: number;
-  selfObsMeterProvider: MeterProvider;
-}
 
 /** How an export went: what went wrong, in a word that is low in cardinality, and how many it met. */
 export interface Outcome {
