@@ -1,5 +1,4 @@
 // Dead letters on the command line: `bun run dead-letters list` and `bun run dead-letters replay`.
-import { parseArgs } from "node:util";
 import { createKafka } from "#lib/kafka/client.ts";
 import { loadKafkaConfig } from "#lib/kafka/config.ts";
 import { describeError } from "#lib/kafka/dead-letter-headers.ts";
@@ -9,6 +8,7 @@ import {
   type DeadLetter,
   type LetterPlace,
 } from "#lib/kafka/dead-letters.ts";
+import { parseCommand, runCommand, UsageError } from "./command-line.ts";
 
 const USAGE = `Usage:
   bun run dead-letters list [--limit N] [--json]       the latest N (default 100), oldest first
@@ -18,20 +18,18 @@ Options: --topic NAME (default order.created.dlq). KAFKA_BROKERS=host:port,… s
 KAFKA_SSL and KAFKA_SASL_MECHANISM, with what belongs to them, how to get in.`;
 const LIMIT_MAX = 10_000;
 
-/** A mistake of whoever typed the command. */
-class UsageError extends Error {}
+const OPTIONS = {
+  all: { type: "boolean", default: false },
+  offset: { type: "string", multiple: true, default: [] as string[] },
+  limit: { type: "string", default: "100" },
+  json: { type: "boolean", default: false },
+  topic: { type: "string", default: "order.created.dlq" },
+} as const;
 
-try {
-  await main(Bun.argv.slice(2));
-  process.exit(0);
-} catch (error) {
-  const isUsage = error instanceof UsageError;
-  console.error(isUsage ? `${error.message}\n${USAGE}` : describeError(error));
-  process.exit(1);
-}
+await runCommand(USAGE, main, describeError);
 
 async function main(args: string[]): Promise<void> {
-  const { values, positionals } = parse(args);
+  const { values, positionals } = parseCommand(args, OPTIONS);
   const [command, ...rest] = positionals;
   if (command === "list" && rest.length === 0) {
     const letters = await listDeadLetters(connect(), values.topic, limitOf(values.limit));
@@ -50,24 +48,6 @@ async function main(args: string[]): Promise<void> {
     return;
   }
   throw new UsageError(command === undefined ? "no command given" : `unknown command ${command}`);
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        all: { type: "boolean", default: false },
-        offset: { type: "string", multiple: true, default: [] },
-        limit: { type: "string", default: "100" },
-        json: { type: "boolean", default: false },
-        topic: { type: "string", default: "order.created.dlq" },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
 }
 
 function connect() {

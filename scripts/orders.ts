@@ -1,5 +1,4 @@
 // Orders on the command line: which ones nobody settles, and another try for those whose event got lost.
-import { parseArgs } from "node:util";
 import { createKafka } from "#lib/kafka/client.ts";
 import { loadKafkaConfig } from "#lib/kafka/config.ts";
 import { ConfigError, databaseConfig } from "#lib/service/config.ts";
@@ -13,6 +12,7 @@ import {
   type LocatedOrder,
 } from "../services/orders/republish.ts";
 import { createOrderRepository } from "../services/orders/repository.ts";
+import { parseCommand, runCommand, UsageError } from "./command-line.ts";
 
 const USAGE = `Usage:
   bun run orders list [--json]            the orders that have been pending for too long and have no event in the
@@ -23,20 +23,16 @@ With OTEL_EXPORTER_OTLP_ENDPOINT set, each event that is republished begins a tr
 const OLDER_THAN_SECONDS = { default: 300, max: 315_360_000 };
 const FLUSH_TIMEOUT_MS = 2_000;
 
-/** A mistake of whoever typed the command. */
-class UsageError extends Error {}
+const OPTIONS = {
+  "older-than": { type: "string", default: String(OLDER_THAN_SECONDS.default) },
+  "dry-run": { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
+} as const;
 
-try {
-  await main(Bun.argv.slice(2));
-  process.exit(0);
-} catch (error) {
-  const isUsage = error instanceof UsageError;
-  console.error(isUsage ? `${error.message}\n${USAGE}` : describe(error));
-  process.exit(1);
-}
+await runCommand(USAGE, main, describe);
 
 async function main(args: string[]): Promise<void> {
-  const { values, positionals } = parse(args);
+  const { values, positionals } = parseCommand(args, OPTIONS);
   const [command, ...rest] = positionals;
   if ((command !== "list" && command !== "republish") || rest.length > 0) {
     throw new UsageError(command === undefined ? "no command given" : `unknown: ${args.join(" ")}`);
@@ -70,22 +66,6 @@ async function main(args: string[]): Promise<void> {
   } finally {
     await telemetry?.shutdown(FLUSH_TIMEOUT_MS);
     await database.close();
-  }
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        "older-than": { type: "string", default: String(OLDER_THAN_SECONDS.default) },
-        "dry-run": { type: "boolean", default: false },
-        json: { type: "boolean", default: false },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
   }
 }
 

@@ -93,7 +93,7 @@ describe.skipIf(!hasOpenssl)("TLS", () => {
     ["KAFKA_SSL_CA", { ...tls, KAFKA_SSL_CA: fileWith("") }],
     ["KAFKA_SSL_CA", { ...tls, KAFKA_SSL_CA: "/dev/zero" }],
     ["KAFKA_SSL_CA", { ...tls, KAFKA_SSL_CA: key }],
-    ["KAFKA_SSL_CA", { ...tls, KAFKA_SSL_CA: fileWith(ours.cert.replaceAll("MII", "XXX")) }],
+    ["KAFKA_SSL_CA", { ...tls, KAFKA_SSL_CA: fileWith(ours.cert.replaceAll("MII", "broken")) }],
     ["KAFKA_SSL_CERT", { ...tls, KAFKA_SSL_CERT: key, KAFKA_SSL_KEY: key }],
     ["KAFKA_SSL_KEY", { ...tls, KAFKA_SSL_CERT: cert, KAFKA_SSL_KEY: cert }],
     ["KAFKA_SSL_KEY", { ...tls, KAFKA_SSL_CERT: cert, KAFKA_SSL_KEY: fileWith(encrypted) }],

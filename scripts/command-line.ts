@@ -1,0 +1,37 @@
+/** The frame of a command: its mistakes are answered with its usage, all else with what went wrong. */
+import { parseArgs, type ParseArgsConfig } from "node:util";
+
+/** A mistake of whoever typed the command. */
+export class UsageError extends Error {}
+
+/**
+ * Runs a command on this process's arguments and ends the process: with status 0, or with 1 and what is
+ * wrong on standard error.
+ * @param describe what to say of an error that is no {@link UsageError}
+ */
+export async function runCommand(
+  usage: string,
+  main: (args: string[]) => Promise<void>,
+  describe: (error: unknown) => string,
+): Promise<never> {
+  try {
+    await main(Bun.argv.slice(2));
+    process.exit(0);
+  } catch (error) {
+    const isUsage = error instanceof UsageError;
+    console.error(isUsage ? `${error.message}\n${usage}` : describe(error));
+    process.exit(1);
+  }
+}
+
+/** Reads flags, and words between them. @throws UsageError that names what is not known */
+export function parseCommand<Options extends NonNullable<ParseArgsConfig["options"]>>(
+  args: string[],
+  options: Options,
+) {
+  try {
+    return parseArgs({ args, allowPositionals: true, options });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
