@@ -280,14 +280,21 @@ describe.skipIf(!hasRegistry)("copied under another name (needs the package regi
     const project = await copiedProject("script.ts", "src/watching");
     await checkScript(project);
   });
+
+  test("it may be imported by the package's name as well", async () => {
+    const project = await copiedProject("script.ts", "src/by-name");
+    await Bun.write(join(project, "main.ts"), Bun.file(join(EXAMPLES, "script.ts")));
+    await checkScript(project);
+  });
 });
 
 /** A project that took the folder, as the README says: no package of that name is installed. */
 async function copiedProject(example: string, place: string): Promise<string> {
-  const project = join(folder, `copied-${basename(example, ".ts")}`);
+  const project = join(folder, `copied-${basename(example, ".ts")}-${basename(place)}`);
   await cp(LAYER, join(project, place), { recursive: true });
   await Bun.write(join(project, "package.json"), JSON.stringify({ name: "mine", private: true }));
-  await command(project, "pm", "pkg", "set", `workspaces[]=${place}`);
+  const dependency = "dependencies.@orderflow/telemetry=workspace:*";
+  await command(project, "pm", "pkg", "set", `workspaces[]=${place}`, dependency);
   await command(project, "install");
   const source = await Bun.file(join(EXAMPLES, example)).text();
   const entries: Record<string, { default: string } | string> = layerJson.exports;

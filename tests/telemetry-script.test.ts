@@ -1,10 +1,14 @@
 /** A short script with telemetry: it ends when its work is done, whatever the collector does. */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "#lib/embedded/free-port.ts";
 import { startTraceStore } from "#lib/embedded/traces/index.ts";
+import { spansOf } from "#lib/embedded/traces/otlp.ts";
 import { spansIn } from "./support/traces.ts";
+import { until } from "./support/until.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const LAYER = join(ROOT, "lib/telemetry/index.ts");
@@ -166,4 +170,70 @@ describe("who traces", () => {
     expect(stdout).toContain("same true\n");
     expect(spansIn(store, traceIdIn(stdout))).toMatchObject([{ name: "work", service: "first" }]);
   });
+});
+
+test("telemetry that was shut down may be set up anew, as by the next file of a test run", async () => {
+  const store = await traceStore();
+  const { stdout, lines } = await run(`${script(30_000)}\n{ ${script(30_000)} }`, {
+    OTEL_EXPORTER_OTLP_ENDPOINT: store.otlpUrl,
+  });
+  const traceIds = [...stdout.matchAll(/trace ([0-9a-f]{32})/g)].map(([, id = ""]) => id);
+  expect(traceIds).toHaveLength(2);
+  for (const traceId of traceIds) {
+    expect(spansIn(store, traceId)).toMatchObject([{ name: "work", service: "script" }]);
+  }
+  expect(lines).toEqual([]);
+});
+
+const hotProgram = (spanName: string) => `
+  import { inSpan, startTelemetry } from ${JSON.stringify(LAYER)};
+  startTelemetry({ name: "hot", version: "1" });
+  await inSpan(${JSON.stringify(spanName)}, {}, async () => undefined);
+  setInterval(() => undefined, 1_000);`;
+
+test("a program that bun --hot loads anew goes on sending its spans, and says nothing", async () => {
+  const store = await traceStore();
+  const folder = mkdtempSync(join(tmpdir(), "orderflow-hot-"));
+  undo.push(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "main.ts");
+  writeFileSync(file, hotProgram("first"));
+  const child = Bun.spawn([process.execPath, "--hot", file], {
+    cwd: ROOT,
+    env: {
+      PATH: process.env["PATH"] ?? "",
+      OTEL_EXPORTER_OTLP_ENDPOINT: store.otlpUrl,
+      OTEL_BSP_SCHEDULE_DELAY: "50",
+    },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  undo.push(async () => {
+    child.kill("SIGKILL");
+    await child.exited;
+  });
+  const hasArrived = (name: string) =>
+    store.traces().some((trace) => spansOf(trace).some(({ span }) => span.name === name));
+  await until("the first span", () => hasArrived("first"));
+  writeFileSync(file, hotProgram("second"));
+  await until("the second span", () => hasArrived("second"));
+  child.kill();
+  await child.exited;
+  expect(await new Response(child.stdout).text()).toBe("");
+  expect(await new Response(child.stderr).text()).not.toMatch(/overwritten|registered/);
+});
+
+test("an address without its scheme is left out for all signals alike, and told", async () => {
+  const { lines } = await run(script(500), { OTEL_EXPORTER_OTLP_ENDPOINT: "localhost:4318" });
+  const messages = lines.map(({ message }) => message);
+  expect(messages.filter((text) => text.includes("is no HTTP URL"))).toEqual([
+    expect.stringContaining("OTEL_EXPORTER_OTLP_ENDPOINT"),
+  ]);
+  expect(messages.join()).not.toContain("Protocol");
+});
+
+test("what a collector that refuses did is said at the end, not that it was slow", async () => {
+  const { lines } = await run(script(1_000), {
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${await freePort()}`,
+  });
+  expect(lines.map(({ message }) => message).join()).toContain("ECONNREFUSED");
 });

@@ -4,16 +4,38 @@ import { databaseErrorText } from "./sql/error.ts";
 
 const DESCRIPTION_CHARS_MAX = 500;
 
-/** What an error says, as far as that may leave: of a database's error not its text, which holds values. */
+/**
+ * What an error says, as far as that may leave: not the text of a database's error, nor of a failed
+ * validation, as these hold values.
+ */
 export function errorMessage(error: Error): string {
-  return databaseErrorText(error) ?? (error.message || error.name);
+  return databaseErrorText(error) ?? validationErrorText(error) ?? (error.message || error.name);
+}
+
+/** Elysia's error says in its text what was found in place of what was expected: a whole body, say. */
+function validationErrorText(error: Error): string | undefined {
+  const { code, type, valueError } = error as {
+    code?: unknown;
+    type?: unknown;
+    valueError?: { path?: unknown };
+  };
+  if (code !== "VALIDATION" || typeof type !== "string") return undefined;
+  const path = valueError?.path;
+  return `validation of ${type} failed${typeof path === "string" && path ? `: ${path}` : ""}`;
 }
 
 /** An error's text as spans and logs may show it: without secrets, at most 500 characters. */
 export function errorText(error: unknown): string {
-  const message = error instanceof Error ? errorMessage(error) : String(error);
+  const message = error instanceof Error ? errorMessage(error) : thrownText(error);
   // Cut after the redaction: half a URL does not show its password as one any more.
   return redactText(message.slice(0, 4 * DESCRIPTION_CHARS_MAX)).slice(0, DESCRIPTION_CHARS_MAX);
+}
+
+/** What was thrown and is no Error: a sentence, or an object that may have one. */
+function thrownText(thrown: unknown): string {
+  if (typeof thrown !== "object" || thrown === null) return String(thrown);
+  const { message } = thrown as { message?: unknown };
+  return typeof message === "string" ? message : "what was thrown is no Error";
 }
 
 /**

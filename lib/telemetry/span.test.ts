@@ -53,6 +53,13 @@ test("status, error.type and description come together", () => {
 });
 
 describe("an error's text", () => {
+  test.each([
+    ["just text", "just text"],
+    [{ message: "not now, password=hunter2" }, "not now, password=REDACTED"],
+    [{ code: 7 }, "what was thrown is no Error"],
+    [null, "null"],
+  ])("of %p, which is no Error, is %p", (thrown, text) => expect(errorText(thrown)).toBe(text));
+
   test("shows no secret, also where it is cut", () => {
     expect(errorText(new Error("open postgres://me:hunter2@db/x"))).toBe(
       "open postgres://REDACTED:REDACTED@db/x",

@@ -98,8 +98,8 @@ async function endingWith<T>(span: Span, work: (span: Span) => Promise<T>): Prom
 }
 
 /**
- * Marks a span as failed: status ERROR, `error.type`, and a description that says what went wrong.
- * These three always come together.
+ * Marks a span as failed: status ERROR, `error.type`, and a description that says what went wrong, where
+ * there is something to say.
  *
  * @param errorType low in cardinality: an error's class, an HTTP status, an SQLSTATE
  * @param error the error, or a sentence about it; secrets are taken out and the length is bounded

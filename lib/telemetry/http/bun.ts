@@ -103,11 +103,11 @@ async function answerError(onError: ErrorHandler, error: unknown): Promise<Answe
 
 /** An error that `error` made no response of. What it did instead is told to Bun when that asks it again. */
 class Unanswered extends Error {
-  constructor(
-    cause: unknown,
-    readonly outcome: () => Answer,
-  ) {
+  readonly outcome: () => Answer;
+
+  constructor(cause: unknown, outcome: () => Answer) {
     super(cause instanceof Error ? cause.message : String(cause), { cause });
+    this.outcome = outcome;
   }
 }
 

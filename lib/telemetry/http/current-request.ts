@@ -9,6 +9,8 @@ export interface ServerRequest {
   route: Route;
   /** The path under which the app that has the request now is mounted in another. */
   mountedAt?: string | undefined;
+  /** Whether an app below has noted its route, and saw the path below where it is mounted. */
+  isNotedBelow?: boolean;
   error?: unknown;
   ended?: true;
 }
@@ -40,13 +42,39 @@ export function isInMountedApp(request: Request): boolean {
   const outer = currentRequest();
   if (!outer || !isSame(outer.request, request)) return false;
   // Either it sees the path below where it is mounted, or all of it.
-  const below = request.url === outer.request.url ? "" : outer.route.path?.slice(0, -2);
-  if (outer.route.path?.endsWith("/*")) outer.mountedAt = below;
+  const isBelow = request.url !== outer.request.url;
+  if (outer.route.path?.endsWith("/*")) {
+    outer.mountedAt = isBelow ? outer.route.path.slice(0, -2) : "";
+  }
+  outer.isNotedBelow = isBelow;
   return true;
 }
 
-/** Frameworks hand a request on under another URL, and else as it was. */
+/** Frameworks hand a request on under the end of its URL, and else as it was. */
 function isSame(outer: Request, inner: Request): boolean {
   const name = "traceparent";
-  return outer.method === inner.method && outer.headers.get(name) === inner.headers.get(name);
+  return (
+    outer.method === inner.method &&
+    outer.headers.get(name) === inner.headers.get(name) &&
+    pathAndQuery(outer).endsWith(pathAndQuery(inner).replace(/^\/(?=\?|$)/, ""))
+  );
+}
+
+function pathAndQuery({ url }: Request): string {
+  return url.slice(url.indexOf("/", url.indexOf("://") + 3));
+}
+
+/**
+ * A route as the outermost app sees it.
+ * @param route as the app that has matched it knows it
+ * @returns undefined where the request's route is known already
+ */
+export function wholeRoute(current: ServerRequest, route: string): string | undefined {
+  const { mountedAt, isNotedBelow } = current;
+  const { path } = current.route;
+  current.mountedAt = undefined;
+  if (path === undefined || mountedAt !== undefined) return (mountedAt ?? "") + route;
+  // Some frameworks know their route only after the app below has said its own.
+  current.isNotedBelow = false;
+  return isNotedBelow && route.endsWith("/*") ? route.slice(0, -2) + path : undefined;
 }

@@ -375,6 +375,8 @@ describe.each(MODES)("an app that is %s", (_, of) => {
       expect.stringMatching(/^HEAD/), // which an app that is not compiled answers with 404
       expect.stringMatching(/^GET/),
     ]);
+    const [, , upgraded] = recording.spans();
+    expect(upgraded?.attributes["http.response.status_code"]).toBe(101);
   });
 });
 
@@ -393,6 +395,19 @@ test("a mounted app belongs to the request of the app it is mounted in", async (
     "GET /api/*",
     "GET /plain/*",
   ]);
+});
+
+test("a failed validation that becomes a 500 shows no value", async () => {
+  const app = new Elysia()
+    .use(elysiaTelemetry())
+    .onError(({ status }) => status(500, "sorry"))
+    .post("/pay", () => "paid", { body: t.Object({ card: t.String(), code: t.Number() }) });
+  const body = JSON.stringify({ card: "4111 1111", code: "leak-me" });
+  const headers = { "content-type": "application/json" };
+  await app.handle(new Request("http://host/pay", { method: "POST", headers, body }));
+  const { message, attributes } = described(recording.span("POST /pay"));
+  expect(message).toBe("validation of body failed: /code");
+  expect(JSON.stringify(attributes)).not.toMatch(/4111|leak-me/);
 });
 
 test("what the app says of an error goes before the error's own text", async () => {

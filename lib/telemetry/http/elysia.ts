@@ -12,8 +12,12 @@ import {
 // A registered route is looked at in the app itself: what `use`, `group` and `guard` make of it is there, too.
 rememberRoutes(Elysia.prototype, "add", (app: AnyElysia, [method, , handler]) => {
   const route = app.routes.findLast((one) => one.method === method && one.handler === handler);
+  if (route) anywhere.set(`${route.method} ${route.path}`, route);
   return { route, handler, path: route?.path ?? "" };
 });
+
+/** Routes of any app, the latest of each: the plugin may be part of one that another app uses. */
+const anywhere = new Map<string, object>();
 
 /**
  * A plugin that traces every request of the app that uses it: also those that match no route, fail
@@ -81,7 +85,8 @@ function registered(app: AnyElysia, method: string, path: string): object | unde
   const routes = app.routes.filter((route) => route.path === path);
   return (
     routes.find((route) => route.method === wanted) ??
-    routes.find(({ method: all }) => all === "ALL")
+    routes.find(({ method: all }) => all === "ALL") ??
+    anywhere.get(`${wanted} ${path}`)
   );
 }
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
 import { Hono, type MiddlewareHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
+import { upgradeWebSocket, websocket } from "hono/bun";
 import { stream } from "hono/streaming";
 import { honoTelemetry } from "./hono.ts";
 import { inSpan } from "../span.ts";
@@ -23,7 +24,7 @@ function testApp(telemetry: MiddlewareHandler = honoTelemetry({ untraced: ["/hea
   const app = new Hono();
   app.use(telemetry);
   app.use("/admin/*", async (c, next) => {
-    if (c.req.query("key") === undefined) return c.text("who are you?", 401);
+    if (c.req.query("who") === undefined) return c.text("who are you?", 401);
     await next();
   });
   app.get("/plain/:id", (c) => c.json({ id: c.req.param("id") }));
@@ -55,7 +56,7 @@ test.each([
   ["/plain/7", 200, "GET /plain/:id"],
   ["/stream", 200, "GET /stream"],
   ["/admin/users", 401, "GET /admin/users"],
-  ["/admin/users?key=1", 200, "GET /admin/users"],
+  ["/admin/users?who=1", 200, "GET /admin/users"],
   ["/admin/nothing", 401, "GET /admin/*"],
   ["/any/x/y", 200, "GET /any/*"],
   ["/v1/items/7", 200, "GET /v1/items/:id"],
@@ -63,7 +64,7 @@ test.each([
   ["/other/x", 200, "GET /other/*"],
   ["/refuses/409", 409, "GET /refuses/:status"],
   ["/nothing", 404, "GET"],
-  ["/admin/nothing?key=1", 404, "GET"],
+  ["/admin/nothing?who=1", 404, "GET"],
 ])("%s answered %d has one span %s, which is no error", async (path, status, name) => {
   const answer = await testApp().request(`http://host:81${path}`);
   await answer.text();
@@ -134,7 +135,59 @@ test("what is thrown and is no Error goes on as without telemetry, and is on the
     throw "just text";
   });
   await expect((async () => app.request("/"))()).rejects.toBe("just text");
-  expect(described(recording.span("GET"))).toMatchObject({ status: "ERROR", message: "just text" });
+  expect(described(recording.span("GET /"))).toMatchObject({
+    status: "ERROR",
+    message: "just text",
+    attributes: { "http.route": "/" },
+  });
+});
+
+test("an app that is mounted in another, both traced, is one span with the whole route", async () => {
+  const inner = new Hono().use(honoTelemetry()).get("/thing/:id", (c) => c.text("thing"));
+  const app = new Hono().use(honoTelemetry());
+  app.mount("/inner", inner.fetch);
+  app.mount("/plain", () => new Response("plain"));
+  expect(await (await app.request("/inner/thing/3")).text()).toBe("thing");
+  await app.request("/plain/x");
+  expect(recording.spans().map(({ name }) => name)).toEqual([
+    "GET /inner/thing/:id",
+    "GET /plain/*",
+  ]);
+});
+
+test("a request that an app makes of itself is none of a mounted app", async () => {
+  const app = new Hono().use(honoTelemetry());
+  app.get("/part/:id", (c) => c.text("part"));
+  app.get("/whole", async () => app.request("/part/1"));
+  expect(await (await app.request("/whole")).text()).toBe("part");
+  expect(recording.spans().map(({ name }) => name)).toEqual(["GET /part/:id", "GET /whole"]);
+});
+
+test("a WebSocket's request is answered 101", async () => {
+  const app = new Hono().use(honoTelemetry());
+  app.get(
+    "/chat",
+    upgradeWebSocket(() => ({
+      onMessage: (event, socket) => void socket.send(String(event.data)),
+    })),
+  );
+  const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: app.fetch, websocket });
+  try {
+    const socket = new WebSocket(`ws://127.0.0.1:${server.port}/chat`);
+    await new Promise((resolve) => socket.addEventListener("open", resolve));
+    socket.close();
+    // Without a WebSocket the handler has no answer.
+    expect((await fetch(`http://127.0.0.1:${server.port}/chat`)).status).toBe(404);
+  } finally {
+    await server.stop(true);
+  }
+  const statuses = recording
+    .spans()
+    .map(({ name, attributes }) => [name, attributes["http.response.status_code"]]);
+  expect(statuses).toEqual([
+    ["GET /chat", 101],
+    [expect.stringMatching(/^GET/), 404],
+  ]);
 });
 
 test("a span made in a handler is below the request's, which is below its caller's", async () => {

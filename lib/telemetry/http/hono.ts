@@ -1,6 +1,7 @@
 /** HTTP requests in, for a Hono app: `app.use(honoTelemetry())`, before its routes. */
 import type { Context, MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
+import { PatternRouter } from "hono/router/pattern-router";
 import { SmartRouter } from "hono/router/smart-router";
 import { lineOfRoute, rememberRoutes } from "../optional.ts";
 import { noteRoute, noteServerError, traceRequest, type ServerOptions } from "./server.ts";
@@ -10,10 +11,13 @@ type Route = ReturnType<typeof matchedRoutes>[number];
 /** Where `route()` keeps a handler that it has wrapped, as it does where an app has its own error handler. */
 const WRAPPED = "__COMPOSED_HANDLER";
 
-rememberRoutes(SmartRouter.prototype, "add", (_router, [, path, registered]) => {
-  const [handler, route] = registered as [{ [WRAPPED]?: unknown }, Route];
-  return { route, handler: handler[WRAPPED] ?? handler, path: String(path) };
-});
+// Of hono and hono/quick, and of hono/tiny.
+for (const router of [SmartRouter.prototype, PatternRouter.prototype]) {
+  rememberRoutes(router, "add", (_router, [, path, registered]) => {
+    const [handler, route] = registered as [{ [WRAPPED]?: unknown }, Route];
+    return { route, handler: handler[WRAPPED] ?? handler, path: String(path) };
+  });
+}
 
 /**
  * A middleware that traces every request of the app that uses it: its route, its status, and what a
@@ -24,10 +28,14 @@ export function honoTelemetry(options: ServerOptions = {}): MiddlewareHandler {
     await traceRequest(
       c.req.raw,
       async () => {
-        await next();
-        const route = routeOf(c);
-        if (route) noteRoute(route.path, lineOfRoute?.(route));
-        if (c.error) noteServerError(c.error);
+        try {
+          await next();
+        } finally {
+          // Hono hands on what was thrown and is no Error.
+          const route = routeOf(c);
+          if (route) noteRoute(route.path, lineOfRoute?.(route));
+          if (c.error) noteServerError(c.error);
+        }
         return c.res;
       },
       options,

@@ -13,6 +13,7 @@ import { fixed, fixedSets } from "../optional.ts";
 const PEERS_MAX = 1_000;
 
 export class Peer {
+  readonly method: string;
   readonly spanName: string;
   readonly attributes: Attributes;
   readonly #outcomes = fixedSets((status?: number, errorType?: string) => ({
@@ -22,10 +23,8 @@ export class Peer {
   }));
 
   /** @param method as knownMethod (known-method.ts) says it */
-  constructor(
-    readonly method: string,
-    { protocol, hostname, port }: URL,
-  ) {
+  constructor(method: string, { protocol, hostname, port }: URL) {
+    this.method = method;
     this.spanName = method === "_OTHER" ? "HTTP" : method;
     this.attributes = fixed({
       [ATTR_HTTP_REQUEST_METHOD]: method,

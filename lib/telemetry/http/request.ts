@@ -43,6 +43,20 @@ export function targetOf({ url }: Request): Target {
   };
 }
 
+/**
+ * The status that the caller sees. Where a WebSocket has taken over, a handler has no response; or the
+ * framework's empty one, which the runtime leaves aside.
+ */
+export function statusOf(
+  { method, headers }: Request,
+  response: Response | undefined | void,
+): number {
+  if (response && (response.status !== 200 || method !== "GET")) return response.status;
+  const isUpgrade = headers.get("upgrade")?.toLowerCase() === "websocket";
+  if (isUpgrade && !response?.headers.has("content-type")) return 101;
+  return response?.status ?? 204;
+}
+
 /** @param method as knownMethod (known-method.ts) says it */
 export function requestAttributes(
   request: Request,

@@ -13,15 +13,20 @@ import { fixed } from "../optional.ts";
 const ROUTES_MAX = 1_000;
 
 export class Route {
+  readonly method: string;
+  readonly scheme: string;
+  readonly path: string | undefined;
   readonly spanName: string;
+  /** Whose present number is counted, whatever the route. */
+  readonly activeWord: string;
   readonly #byStatus = new Map<number, Attributes>();
 
   /** @param path as it was registered; undefined where no route has the request */
-  constructor(
-    readonly method: string,
-    readonly scheme: string,
-    readonly path: string | undefined,
-  ) {
+  constructor(method: string, scheme: string, path: string | undefined) {
+    this.method = method;
+    this.scheme = scheme;
+    this.path = path;
+    this.activeWord = `${scheme} ${method}`;
     const word = method === "_OTHER" ? "HTTP" : method;
     this.spanName = path === undefined ? word : `${word} ${path}`;
   }

@@ -17,9 +17,10 @@ import {
   beginRequest,
   currentRequest,
   isInMountedApp,
+  wholeRoute,
   type ServerRequest,
 } from "./current-request.ts";
-import { requestAttributes, targetOf, type Target } from "./request.ts";
+import { requestAttributes, statusOf, targetOf, type Target } from "./request.ts";
 import { routeOf } from "./route.ts";
 
 export interface ServerOptions {
@@ -66,11 +67,10 @@ export function traceRequest<R extends Answer>(
  */
 export function noteRoute(route: string, location?: Attributes): void {
   const current = currentRequest();
-  if (!current || (current.route.path !== undefined && current.mountedAt === undefined)) return;
-  const { span, mountedAt = "" } = current;
-  const path = mountedAt + route;
+  const path = current && wholeRoute(current, route);
+  if (!current || path === undefined) return;
+  const { span } = current;
   current.route = routeOf(current.route.method, current.route.scheme, path);
-  current.mountedAt = undefined;
   if (!span.isRecording()) return;
   span.updateName(current.route.spanName);
   span.setAttribute(ATTR_HTTP_ROUTE, path);
@@ -96,12 +96,10 @@ function serve<R extends Answer>(handle: Handle<R>, request: Request, target: Ta
     requestAttributes(request, method, target),
   );
   const current = beginRequest(request, span, route);
-  httpServerActiveRequests.add(1, method);
+  httpServerActiveRequests.add(1, route.activeWord);
 
   const finish = (response: R): R => {
-    // Without a response a WebSocket has mostly taken over.
-    const status = response?.status ?? (request.headers.has("upgrade") ? 101 : 204);
-    endServerSpan(current, status, startedMs);
+    endServerSpan(current, statusOf(request, response), startedMs);
     return response;
   };
   const fail = (error: unknown): never => {
@@ -126,7 +124,7 @@ function serve<R extends Answer>(handle: Handle<R>, request: Request, target: Ta
 function endServerSpan(current: ServerRequest, status: number, startedMs: number): void {
   const { span, route, error } = current;
   current.ended = true;
-  httpServerActiveRequests.add(-1, route.method);
+  httpServerActiveRequests.add(-1, route.activeWord);
   httpServerRequestDuration.record(
     (performance.now() - startedMs) / 1000,
     route.metricAttributes(status),

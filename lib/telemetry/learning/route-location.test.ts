@@ -45,6 +45,10 @@ const elysia = (aot: boolean) =>
       .fetch,
     );
 
+const observed = new Elysia()
+  .use(new Elysia({ name: "observability" }).use(elysiaTelemetry()))
+  .get("/observed/:id", ({ params }) => params.id); //= GET /observed/:id
+
 const users = new Hono()
   .get("/:id", (c) => c.text("user")) //= GET /h/users/:id
   .onError((error, c) => c.text(error.message, 500));
@@ -75,6 +79,7 @@ for (const aot of [true, false]) {
   await app.handle(new Request("http://host/e/group/items", { method: "POST" }));
   if (aot) await app.handle(new Request("http://host/e/mounted/inner"));
 }
+await observed.handle(new Request("http://host/observed/7"));
 for (const path of ["plain", "users/7"]) await hono.request("/h/" + path);
 await hono.request("/h/base/items", { method: "POST" });
 for (const path of ["users/7", "elsewhere"]) await (await fetch(new URL("/b/" + path, server.url))).text();

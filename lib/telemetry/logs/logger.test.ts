@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
-import { context, ROOT_CONTEXT, trace, TraceFlags } from "@opentelemetry/api";
+import { context, INVALID_SPAN_CONTEXT, ROOT_CONTEXT, trace, TraceFlags } from "@opentelemetry/api";
 import { assert, property, string } from "fast-check";
 import { configureLogger, isLogLevel, logger, type LogFields } from "./logger.ts";
 
@@ -53,6 +53,9 @@ describe("a line", () => {
         span_id: spanContext.spanId,
         trace_flags: "01",
       });
+      // What is active where telemetry is switched off.
+      active.mockReturnValue(trace.setSpanContext(ROOT_CONTEXT, INVALID_SPAN_CONTEXT));
+      expect(logged("in no trace")).not.toHaveProperty("trace_id");
     } finally {
       active.mockRestore();
     }

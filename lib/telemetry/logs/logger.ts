@@ -4,7 +4,7 @@
  * A line cannot be forged by input, since every control character in it is escaped; and a secret
  * does not get into it, neither by its field's name nor inside a text.
  */
-import { context, trace } from "@opentelemetry/api";
+import { context, isSpanContextValid, trace } from "@opentelemetry/api";
 import { SeverityNumber, type Logger as OtlpLogger } from "@opentelemetry/api-logs";
 import { ATTR_EXCEPTION_MESSAGE, ATTR_EXCEPTION_TYPE } from "../attributes.ts";
 import { isSecretName, REDACTED, redactText } from "./redact.ts";
@@ -68,7 +68,8 @@ export const logger = {
 function write(level: Level, message: string, fields: LogFields = {}): void {
   const severity = LEVELS[level];
   if (severity < threshold) return;
-  const spanContext = trace.getSpanContext(context.active());
+  const active = trace.getSpanContext(context.active());
+  const spanContext = active && isSpanContextValid(active) ? active : undefined;
   const safeMessage = safeText(message);
   const safeFields = safeObject(fields, 0);
   const line = {

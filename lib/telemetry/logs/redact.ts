@@ -16,7 +16,9 @@ const SECRET_WORDS = [
   "signature",
 ].join("|");
 /** Too short to be looked for inside other words. */
-const SHORT_SECRET_WORDS = "pass|auth|jwt|sig";
+const SHORT_SECRET_WORDS = "pass|auth|jwt|sig|otp";
+/** Of a query's parameter the whole name, as these words have other meanings elsewhere. */
+const SECRET_PARAMETER = /^(?:key|code|sid|session(?:[-_.]?id)?|saml(?:request|response))$/i;
 
 const SECRET_NAME = new RegExp(
   `(?:${SECRET_WORDS}|(?<![a-z])(?:${SHORT_SECRET_WORDS}))(?![a-z])`,
@@ -169,9 +171,11 @@ export function redactQuery(query: string): string {
     const at = parameter.indexOf("=");
     if (at < 0) return parameter;
     const name = parameter.slice(0, at);
-    const value = isSecretName(decodeLoosely(name))
-      ? REDACTED
-      : redactPath(parameter.slice(at + 1));
+    const plainName = decodeLoosely(name);
+    const value =
+      isSecretName(plainName) || SECRET_PARAMETER.test(plainName)
+        ? REDACTED
+        : redactPath(parameter.slice(at + 1));
     return `${name}=${value}`;
   });
 }

@@ -115,12 +115,15 @@ export const httpServerRequestDuration = histogram(
   "Duration of HTTP server requests.",
   REQUEST_SECONDS,
 );
-/** By method. */
+/** By scheme and method, a space between them. */
 export const httpServerActiveRequests = level(
   "http.server.active_requests",
   "Number of active HTTP server requests.",
   "{request}",
-  (method) => ({ [ATTR_HTTP_REQUEST_METHOD]: method, [ATTR_URL_SCHEME]: "http" }),
+  (word) => {
+    const [scheme, method] = word.split(" ");
+    return { [ATTR_HTTP_REQUEST_METHOD]: method, [ATTR_URL_SCHEME]: scheme };
+  },
 );
 export const httpClientRequestDuration = histogram(
   "http.client.request.duration",

@@ -11,8 +11,12 @@ import { gauge, observe } from "./instruments.ts";
 
 const DELAY_WINDOW_MS = 60_000;
 
-/** Registers the instruments; call it once, before the meter provider is bound. */
+let isRegistered = false;
+
+/** Registers the instruments, before the meter provider is bound. Safe to call again. */
 export function registerRuntimeMetrics(): void {
+  if (isRegistered) return;
+  isRegistered = true;
   observe("createObservableCounter", "process.cpu.time", "Total CPU seconds by mode.", "s", () => {
     const { user, system } = process.cpuUsage();
     return [

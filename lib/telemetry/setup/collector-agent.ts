@@ -7,10 +7,10 @@ import http, { type ClientRequest } from "node:http";
 import https from "node:https";
 import { BlockList, isIP } from "node:net";
 import { diag } from "@opentelemetry/api";
+import { endpointOf } from "./endpoint.ts";
 import { compressionOf, type Env, type Signal } from "./environment.ts";
 
-/** OpenTelemetry's defaults for OTEL_EXPORTER_OTLP_ENDPOINT and _TIMEOUT. */
-const DEFAULT_ENDPOINT = "http://localhost:4318";
+/** OpenTelemetry's default for OTEL_EXPORTER_OTLP_TIMEOUT. */
 const DEFAULT_TIMEOUT_MS = 10_000;
 /** The exporter's own limit goes first, where it sees one: it says what happened. */
 const GRACE_MS = 1_000;
@@ -25,9 +25,8 @@ const GRACE_MS = 1_000;
  * @param ending when it aborts, the connections are closed: those that wait for an answer as well
  */
 export function agentOptions(env: Env, signal: Signal, ending?: AbortSignal) {
-  const endpoint = setting(env, signal, "ENDPOINT") ?? DEFAULT_ENDPOINT;
-  // What is wrong with the endpoint is the exporter's to say.
-  const proxy = URL.canParse(endpoint) ? proxyFor(new URL(endpoint), env) : undefined;
+  const url = endpointOf(env, signal);
+  const proxy = proxyFor(url, env);
   // An agent of ours takes the place of the one that the exporter makes of the environment: these, too.
   const tls = {
     ca: fileOf(env, signal, "CERTIFICATE"),
@@ -37,6 +36,7 @@ export function agentOptions(env: Env, signal: Signal, ending?: AbortSignal) {
   const timeoutMs = Number(setting(env, signal, "TIMEOUT"));
   const limitMs = (timeoutMs > 0 ? timeoutMs : DEFAULT_TIMEOUT_MS) + GRACE_MS;
   return {
+    url: url.href,
     // The exporter knows the words in small letters only. Its type is an enum of a package that we do
     // not depend on.
     compression: compressionOf(env, signal) as never,

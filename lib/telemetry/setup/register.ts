@@ -36,6 +36,15 @@ export function register(
   );
 }
 
+/** Takes back what was registered, so that it can be done again. */
+export function unregister(): void {
+  diag.disable();
+  context.disable();
+  propagation.disable();
+  metrics.disable();
+  trace.disable();
+}
+
 /** A Bun that traces by itself registers before any program's first line. */
 function whoIsFirst(): string {
   const isBun = "otel" in Bun && Bun.otel !== undefined;

@@ -27,7 +27,7 @@ import { positiveInt } from "./positive-int.ts";
 import { createPrometheusReader } from "../metrics/prometheus.ts";
 import { speed } from "../optional.ts";
 import { createPropagator } from "../propagation.ts";
-import { register } from "./register.ts";
+import { register, unregister } from "./register.ts";
 import { createResource } from "./resource.ts";
 import { onceEach } from "./sdk-messages.ts";
 import { createTracerProvider, type OwnTracing } from "./tracer-provider.ts";
@@ -47,11 +47,15 @@ export interface Telemetry {
   shutdown(timeoutMs?: number): Promise<void>;
 }
 
-let started: Telemetry | undefined;
+/** What was set up by this copy of the layer, also where its files were loaded anew (`bun --hot`). */
+const STARTED = Symbol.for(`telemetry started by ${import.meta.dir}`);
+const shared = globalThis as { [STARTED]?: { telemetry: Telemetry; isOver: () => boolean } };
+let isLoadedAnew = STARTED in shared;
 
 /**
  * Sets telemetry up for this process. Call it once, first thing: a second call changes nothing, says
- * so in the log, and gives what the first one gave.
+ * so in the log, and gives what the first one gave. After a shutdown, and where `bun --hot` has loaded
+ * the program anew, it is set up anew.
  * @param service its name (OTEL_SERVICE_NAME goes over it), its version, and the system it is part of
  * @param own what the program brings itself in place of what the layer would take
  */
@@ -60,9 +64,25 @@ export function startTelemetry(
   env: Env = process.env,
   own: OwnTracing = {},
 ): Telemetry {
-  if (started) logger.warn("telemetry was set up before in this process; that goes on unchanged");
-  started ??= start(service, env, own);
-  return started;
+  const before = shared[STARTED];
+  if (before && !before.isOver() && !isLoadedAnew) {
+    logger.warn("telemetry was set up before in this process; that goes on unchanged");
+    return before.telemetry;
+  }
+  if (before) {
+    void before.telemetry.shutdown();
+    unregister();
+  }
+  isLoadedAnew = false;
+  let isOver = false;
+  const telemetry = start(service, env, own);
+  const { shutdown } = telemetry;
+  telemetry.shutdown = (timeoutMs) => {
+    isOver = true;
+    return shutdown(timeoutMs);
+  };
+  shared[STARTED] = { telemetry, isOver: () => isOver };
+  return telemetry;
 }
 
 function start(

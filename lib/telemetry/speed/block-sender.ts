@@ -90,6 +90,8 @@ export class BlockSender {
       if (performance.now() + waitMs >= untilMs) return last;
       backoffMs *= BACKOFF.factor;
       await this.#pause(waitMs);
+      // At the end of the process: what it waited for is not tried any more.
+      if (signal.aborted) return last;
     }
   }
 
@@ -105,7 +107,7 @@ export class BlockSender {
           ...(isCompressed && { "content-encoding": "gzip" }),
           ...headers,
         },
-        body,
+        body: body as Uint8Array<ArrayBuffer>,
         signal,
         proxy,
         // To send spans where nobody said that they should go would be a leak.

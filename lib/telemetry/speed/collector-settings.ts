@@ -7,11 +7,10 @@ import { readFileSync } from "node:fs";
 import { diag } from "@opentelemetry/api";
 import { parseKeyPairsIntoRecord } from "@opentelemetry/core";
 import { proxyFor } from "../setup/collector-agent.ts";
+import { endpointOf } from "../setup/endpoint.ts";
 import { compressionOf, type Env } from "../setup/environment.ts";
 
-const DEFAULT_ENDPOINT = "http://localhost:4318";
 const DEFAULT_TIMEOUT_MS = 10_000;
-const PATH = "v1/traces";
 
 export interface CollectorSettings {
   url: string;
@@ -26,38 +25,22 @@ export interface CollectorSettings {
 
 /** @param env usually process.env */
 export function collectorSettings(env: Env): CollectorSettings {
-  const url = endpointOf(env);
+  const url = endpointOf(env, "TRACES");
   return {
-    url,
+    url: url.href,
     headers: {
       ...parseKeyPairsIntoRecord(env["OTEL_EXPORTER_OTLP_HEADERS"]),
       ...parseKeyPairsIntoRecord(env["OTEL_EXPORTER_OTLP_TRACES_HEADERS"]),
     },
     timeoutMs: timeoutOf(env),
     isCompressed: compressionOf(env, "TRACES") === "gzip",
-    proxy: proxyFor(new URL(url), env) ?? false,
+    proxy: proxyFor(url, env) ?? false,
     tls: {
       ...fileOf(env, "CERTIFICATE", "ca"),
       ...fileOf(env, "CLIENT_CERTIFICATE", "cert"),
       ...fileOf(env, "CLIENT_KEY", "key"),
     },
   };
-}
-
-/** The signal's own endpoint is taken as it is; below that of all the signal's path is put. */
-function endpointOf(env: Env): string {
-  const own = env["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]?.trim();
-  if (own && isUrl(own)) return new URL(own).href;
-  const all = env["OTEL_EXPORTER_OTLP_ENDPOINT"]?.trim();
-  const base = all && isUrl(all) ? all : DEFAULT_ENDPOINT;
-  return new URL(`${base}${base.endsWith("/") ? "" : "/"}${PATH}`).href;
-}
-
-function isUrl(text: string): boolean {
-  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return true;
-  // Without its text: it may have a password in it.
-  diag.warn("the endpoint of OTEL_EXPORTER_OTLP_* is no HTTP URL and is left out");
-  return false;
 }
 
 function timeoutOf(env: Env): number {

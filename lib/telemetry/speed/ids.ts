@@ -17,15 +17,17 @@ export function randomWord(): number {
 
 /** The id of a trace, shared by all its spans. Each word holds four bytes, the first one lowest. */
 export class TraceId {
+  readonly a: number;
+  readonly b: number;
+  readonly c: number;
+  readonly d: number;
   #text: string | undefined;
 
-  constructor(
-    readonly a: number,
-    readonly b: number,
-    readonly c: number,
-    readonly d: number,
-    text?: string,
-  ) {
+  constructor(a: number, b: number, c: number, d: number, text?: string) {
+    this.a = a;
+    this.b = b;
+    this.c = c;
+    this.d = d;
     this.#text = text;
   }
 

@@ -43,6 +43,12 @@ export interface ParentId {
 export type TakeSpan = (span: RecordedSpan) => void;
 
 export class RecordedSpan implements Span, ParentId {
+  name: string;
+  readonly kind: SpanKind;
+  readonly traceId: TraceId;
+  readonly parent: ParentId | undefined;
+  readonly traceFlags: number;
+  readonly traceState: TraceState | undefined;
   readonly first: number;
   readonly last: number;
   /** As a parent: its children are in the same process. */
@@ -71,16 +77,22 @@ export class RecordedSpan implements Span, ParentId {
 
   /** @param take gets the span when it has ended */
   constructor(
-    public name: string,
-    readonly kind: SpanKind,
-    readonly traceId: TraceId,
-    readonly parent: ParentId | undefined,
-    readonly traceFlags: number,
-    readonly traceState: TraceState | undefined,
+    name: string,
+    kind: SpanKind,
+    traceId: TraceId,
+    parent: ParentId | undefined,
+    traceFlags: number,
+    traceState: TraceState | undefined,
     startTime: TimeInput | undefined,
     limits: Required<SpanLimits>,
     take: TakeSpan,
   ) {
+    this.name = name;
+    this.kind = kind;
+    this.traceId = traceId;
+    this.parent = parent;
+    this.traceFlags = traceFlags;
+    this.traceState = traceState;
     this.first = randomWord();
     // All zeros is not a valid id; nobody will ever see this happen.
     this.last = randomWord() || 1;
