@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Glob } from "bun";
 import layerJson from "../lib/telemetry/package.json" with { type: "json" };
 import packageJson from "../package.json" with { type: "json" };
+import peersJson from "../scripts/bench/peers/package.json" with { type: "json" };
 
 const lockfile = await Bun.file(join(import.meta.dir, "../bun.lock")).text();
 
@@ -31,6 +32,14 @@ test("every version in package.json is exact, and the one that is locked", () =>
 test("no instrumentation package of Node's is among our own dependencies", () => {
   const names = Object.keys({ ...packageJson.dependencies, ...packageJson.devDependencies });
   expect(names.filter((name) => /auto-instrumentations|\/instrumentation-/.test(name))).toEqual([]);
+});
+
+test("the peers of the benchmark are pinned, and trace with the SDK's version that we have", () => {
+  for (const [name, version] of Object.entries<string>(peersJson.dependencies)) {
+    expect(version, name).toMatch(/^\d+\.\d+\.\d+$/);
+    const ours = copies.find((copy) => copy.name === name)?.version;
+    expect(version, name).toBe(ours ?? version);
+  }
 });
 
 describe("the package of lib/telemetry", () => {

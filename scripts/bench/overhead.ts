@@ -1,81 +1,15 @@
 // bun run bench overhead: what tracing costs a bare Elysia route, as a share of its throughput. All servers
 // are up at once and are given load in turns so short that the machine is much the same for each; what
-// counts is how each does beside the bare one in the same round.
+// counts is how each does beside its bare one in the same round.
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { markdownTable, percent, percentile, whole } from "./figures.ts";
 import { startSpanSink, type SpanSink } from "./infrastructure.ts";
 import { hasWrk, sendLoad, sendWithWrk } from "./load.ts";
+import { peerCommand, prepareNodePeers } from "./node-peers.ts";
 import { readFlags, wholeNumber } from "./options.ts";
-import type { Instrumentation, ServerOrder, ServerReport } from "./overhead-server.ts";
-
-interface Variant {
-  /** As in --only. */
-  id: string;
-  name: string;
-  instrumentation: Instrumentation;
-  env?: Record<string, string>;
-  /** Headers of each request. */
-  headers?: Record<string, string>;
-}
-
-const TRACE_ID = "0af7651916cd43dd8448eb211c80319c";
-const SAMPLED_PARENT = { traceparent: `00-${TRACE_ID}-b7ad6b7169203331-01` };
-const UNSAMPLED_PARENT = { traceparent: `00-${TRACE_ID}-b7ad6b7169203331-00` };
-
-const VARIANTS: readonly Variant[] = [
-  { id: "bare", name: "bare", instrumentation: "none" },
-  { id: "layer", name: "our layer", instrumentation: "layer" },
-  {
-    id: "sdk-tracer",
-    name: "our layer, the SDK's tracer",
-    instrumentation: "layer-sdk-tracer",
-  },
-  {
-    id: "plain",
-    name: "our layer, plain path",
-    instrumentation: "layer",
-    env: { ORDERFLOW_TELEMETRY_SPEED: "off" },
-  },
-  {
-    id: "sampled-parent",
-    name: "our layer, sampled parent",
-    instrumentation: "layer",
-    headers: SAMPLED_PARENT,
-  },
-  {
-    id: "one-percent",
-    name: "our layer, 1 % sampled",
-    instrumentation: "layer",
-    env: { OTEL_TRACES_SAMPLER: "parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG: "0.01" },
-  },
-  {
-    id: "unsampled-parent",
-    name: "our layer, unsampled parent",
-    instrumentation: "layer",
-    headers: UNSAMPLED_PARENT,
-  },
-  {
-    id: "unsampled-plain",
-    name: "our layer, unsampled parent, plain path",
-    instrumentation: "layer",
-    env: { ORDERFLOW_TELEMETRY_SPEED: "off" },
-    headers: UNSAMPLED_PARENT,
-  },
-  {
-    id: "disabled",
-    name: "our layer, OTEL_SDK_DISABLED",
-    instrumentation: "layer",
-    env: { OTEL_SDK_DISABLED: "true" },
-  },
-  { id: "stock", name: "stock SDK by hand, no metrics", instrumentation: "stock" },
-  {
-    id: "plugin",
-    name: "@elysiajs/opentelemetry",
-    instrumentation: "layer",
-    env: { HTTP_INSTRUMENTATION: "elysia" },
-  },
-];
+import type { ServerOrder, ServerReport } from "./overhead-server.ts";
+import { baseOf, chooseVariants, isPeer, type Variant } from "./overhead-variants.ts";
 
 const CONNECTIONS = 64;
 /** Enough for the just-in-time compiler to have seen everything, on a busy machine too. */
@@ -94,11 +28,12 @@ type Server = ReturnType<typeof startServer> & { url: string; samples: Sample[] 
 
 /** Gives the variants load in turns and prints a table. @param args see the usage text */
 export async function benchOverhead(args: readonly string[]): Promise<void> {
-  const flags = readFlags(args, ["rounds", "ms", "only", "profile"]);
+  const flags = readFlags(args, ["rounds", "ms", "only", "profile"], ["peers"]);
   const rounds = wholeNumber("rounds", flags.rounds, 25, { min: 1, max: 10_000 });
   const ms = wholeNumber("ms", flags.ms, 400, { min: 100, max: 60_000 });
-  const variants = variantsOf(flags.only);
+  const variants = chooseVariants(flags.only, flags.peers ?? false);
   const profileFolder = flags.profile && resolve(flags.profile);
+  const nodeVersion = variants.some(isPeer) ? await prepareNodePeers() : undefined;
 
   const sink = await startSpanSink();
   const servers: Server[] = [];
@@ -120,26 +55,18 @@ export async function benchOverhead(args: readonly string[]): Promise<void> {
     }
     console.log(
       `\n${CONNECTIONS} connections by ${hasWrk() ? "wrk" : "our own client"}, ${rounds} rounds of ${ms} ms` +
-        ` in turns, Bun ${Bun.version}, ${availableParallelism()} processors.`,
+        ` in turns, Bun ${Bun.version},${nodeVersion ? ` Node ${nodeVersion},` : ""}` +
+        ` ${availableParallelism()} processors.`,
     );
     console.log(
-      `Median (quartiles) of the rounds; shares and added time against bare in the same round.\n`,
+      `Median (quartiles) of the rounds; shares and added time against bare in the same round` +
+        `${nodeVersion ? ", on Node that of the same framework" : ""}.\n`,
     );
     console.log(tableOf(servers));
   } finally {
     for (const server of servers) await server.stop();
     await sink.stop();
   }
-}
-
-/** The bare server always takes part: the others are compared with it. */
-function variantsOf(only: string | undefined): readonly Variant[] {
-  const ids = only?.split(",");
-  for (const id of ids ?? []) {
-    if (VARIANTS.some((variant) => variant.id === id)) continue;
-    throw new Error(`--only takes ${VARIANTS.map((variant) => variant.id).join(", ")}`);
-  }
-  return VARIANTS.filter(({ id }) => id === "bare" || (ids ?? [id]).includes(id));
 }
 
 async function warmUp(server: Server): Promise<void> {
@@ -171,34 +98,37 @@ async function load({ url, variant: { headers = {} } }: Server, ms: number) {
     : sendLoad({ url, method: "GET", headers, connections: CONNECTIONS, seconds: ms / 1000 });
 }
 
+/** @param profileFolder where the server is to write a profile, if it is */
+function commandOf({ server }: Variant, profileFolder: string | undefined): string[] {
+  // Bun and Node call it the same.
+  const flags = profileFolder ? ["--cpu-prof", `--cpu-prof-dir=${profileFolder}`] : [];
+  return typeof server === "string"
+    ? [process.execPath, ...flags, join(import.meta.dir, "overhead-server.ts"), server]
+    : peerCommand(server, flags);
+}
+
 /** Starts the server of a variant; its messages are read one by one. */
 function startServer(variant: Variant, sinkUrl: string, profileFolder: string | undefined) {
   const reports: ServerReport[] = [];
   let arrived = Promise.withResolvers<void>();
   const { PATH = "", HOME = "" } = process.env;
-  const child = Bun.spawn(
-    [
-      process.execPath,
-      ...(profileFolder ? ["--cpu-prof", `--cpu-prof-dir=${profileFolder}`] : []),
-      join(import.meta.dir, "overhead-server.ts"),
-      variant.instrumentation,
-    ],
-    {
-      env: {
-        PATH,
-        HOME,
-        OTEL_EXPORTER_OTLP_ENDPOINT: sinkUrl,
-        LOG_LEVEL: "error",
-        ...variant.env,
-      },
-      stdout: "inherit",
-      stderr: "inherit",
-      ipc(message: ServerReport) {
-        reports.push(message);
-        arrived.resolve();
-      },
+  const child = Bun.spawn(commandOf(variant, profileFolder), {
+    env: {
+      PATH,
+      HOME,
+      OTEL_EXPORTER_OTLP_ENDPOINT: sinkUrl,
+      LOG_LEVEL: "error",
+      ...variant.env,
     },
-  );
+    // The one format that Node speaks as well.
+    serialization: "json",
+    stdout: "inherit",
+    stderr: "inherit",
+    ipc(message: ServerReport) {
+      reports.push(message);
+      arrived.resolve();
+    },
+  });
   async function next<Type extends ServerReport["type"]>(type: Type) {
     const giveUp = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
     while (!reports.some((report) => report.type === type)) {
@@ -225,8 +155,8 @@ function startServer(variant: Variant, sinkUrl: string, profileFolder: string | 
 }
 
 function tableOf(servers: readonly Server[]): string {
-  const bare = servers.find(({ variant }) => variant.id === "bare")?.samples ?? [];
-  const rows = servers.map(({ variant: { name }, samples }) => {
+  const rows = servers.map(({ variant, samples }) => {
+    const bare = servers.find(({ variant: { id } }) => id === baseOf(variant))?.samples ?? [];
     const paired = (compare: (own: Sample, bare: Sample) => number) =>
       samples.flatMap((own, round) => (bare[round] ? [compare(own, bare[round])] : []));
     // Microseconds of a machine whose bare request always costs what it costs here in the middle.
@@ -236,7 +166,7 @@ function tableOf(servers: readonly Server[]): string {
         (own.cpuMicrosPerRequest / cpuMicrosPerRequest - 1) * bareMicros,
     );
     return [
-      name,
+      variant.name,
       showQuartiles(
         samples.map(({ perSecond }) => perSecond),
         whole,
