@@ -78,7 +78,14 @@ interface Part {
 const PARTS: readonly Part[] = [
   {
     title: "words",
-    files: ["attributes.ts", "error-text.ts", "optional.ts", "optional-folders.ts", "index.ts"],
+    files: [
+      "attributes.ts",
+      "scope.ts",
+      "error-text.ts",
+      "optional.ts",
+      "optional-folders.ts",
+      "index.ts",
+    ],
     teaches: "names that all files use, and which folders may be gone",
   },
   {

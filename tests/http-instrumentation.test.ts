@@ -20,7 +20,7 @@ const SERVER_SPANS = [
 ];
 
 test.each([
-  ["manual", "orderflow"],
+  ["manual", "@orderflow/telemetry"],
   ["elysia", "Elysia"],
 ])(
   "HTTP_INSTRUMENTATION=%s: all five services are in the trace, every span below its parent",

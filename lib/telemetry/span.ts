@@ -14,6 +14,7 @@ import {
 import { ATTR_ERROR_TYPE } from "./attributes.ts";
 import { errorText, errorTypeOf } from "./error-text.ts";
 import { callerLocation, speed } from "./optional.ts";
+import { SCOPE_NAME, SCOPE_VERSION } from "./scope.ts";
 
 let known: { provider: TracerProvider; tracer: Tracer } | undefined;
 
@@ -25,7 +26,7 @@ export function tracer(): Tracer {
   const proxy = trace.getTracerProvider();
   const provider = proxy instanceof ProxyTracerProvider ? proxy.getDelegate() : proxy;
   if (known?.provider !== provider) {
-    known = { provider, tracer: provider.getTracer("orderflow", "1.0.0") };
+    known = { provider, tracer: provider.getTracer(SCOPE_NAME, SCOPE_VERSION) };
   }
   return known.tracer;
 }

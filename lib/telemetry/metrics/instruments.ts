@@ -6,6 +6,7 @@
  */
 import type { Attributes, MeterProvider } from "@opentelemetry/api";
 import { ATTR_HTTP_REQUEST_METHOD, ATTR_URL_SCHEME } from "../attributes.ts";
+import { SCOPE_NAME, SCOPE_VERSION } from "../scope.ts";
 
 /** Boundaries of request durations in seconds, as the HTTP and messaging conventions give them. */
 const REQUEST_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
@@ -45,7 +46,7 @@ function define(bind: Bind): void {
 export function histogram(name: string, description: string, boundaries: number[]): Recorder {
   let instrument: Recorder | undefined;
   define((provider) => {
-    instrument = provider.getMeter("orderflow", "1.0.0").createHistogram(name, {
+    instrument = provider.getMeter(SCOPE_NAME, SCOPE_VERSION).createHistogram(name, {
       description,
       unit: "s",
       advice: { explicitBucketBoundaries: boundaries },
@@ -58,7 +59,9 @@ export function histogram(name: string, description: string, boundaries: number[
 export function counter(name: string, description: string, unit: string): Adder {
   let instrument: Adder | undefined;
   define((provider) => {
-    instrument = provider.getMeter("orderflow", "1.0.0").createCounter(name, { description, unit });
+    instrument = provider
+      .getMeter(SCOPE_NAME, SCOPE_VERSION)
+      .createCounter(name, { description, unit });
   });
   return { add: (value, attributes) => instrument?.add(value, attributes) };
 }
@@ -102,7 +105,9 @@ export function observe(
   read: () => [value: number, attributes: Attributes][],
 ): void {
   define((provider) => {
-    const instrument = provider.getMeter("orderflow", "1.0.0")[kind](name, { description, unit });
+    const instrument = provider
+      .getMeter(SCOPE_NAME, SCOPE_VERSION)
+      [kind](name, { description, unit });
     instrument.addCallback((result) => {
       for (const [value, attributes] of read()) result.observe(value, attributes);
     });

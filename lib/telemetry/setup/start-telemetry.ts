@@ -32,6 +32,7 @@ import { createResource } from "./resource.ts";
 import { onceEach } from "./sdk-messages.ts";
 import { createTracerProvider, type OwnTracing } from "./tracer-provider.ts";
 import { registerRuntimeMetrics } from "../metrics/runtime.ts";
+import { SCOPE_NAME, SCOPE_VERSION } from "../scope.ts";
 
 /** What a script waits at its end for a collector that does not answer. */
 const SHUTDOWN_MS = 3_000;
@@ -158,7 +159,11 @@ function start(
       : [],
   });
   if (settings.exportsOtlp.LOGS) {
-    configureLogger({ ...logs, serviceName, otlp: loggerProvider.getLogger("orderflow") });
+    configureLogger({
+      ...logs,
+      serviceName,
+      otlp: loggerProvider.getLogger(SCOPE_NAME, SCOPE_VERSION),
+    });
   }
 
   const stop = async (timeoutMs: number) => {

@@ -9,6 +9,7 @@ import { diag } from "@opentelemetry/api";
 import type { CollectorSettings } from "./collector-settings.ts";
 import { partialSuccessIn } from "./partial-success.ts";
 import type { Outcome } from "./span-queue.ts";
+import { SCOPE_NAME, SCOPE_VERSION } from "../scope.ts";
 
 const RETRYABLE = new Set([429, 502, 503, 504]);
 const TRIES_MAX = 6;
@@ -103,7 +104,7 @@ export class BlockSender {
         // Those of the user's go last, as with the SDK's exporter.
         headers: {
           "content-type": "application/x-protobuf",
-          "user-agent": "orderflow-telemetry-otlp/1.0.0",
+          "user-agent": `${SCOPE_NAME}/${SCOPE_VERSION}`,
           ...(isCompressed && { "content-encoding": "gzip" }),
           ...headers,
         },
