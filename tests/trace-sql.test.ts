@@ -14,6 +14,7 @@ import { inSpan } from "#lib/telemetry/span.ts";
 import { traceSql } from "#lib/telemetry/sql/sql.ts";
 import { described, recordSpans, type SpanRecording } from "#lib/telemetry/testing/record-spans.ts";
 import { codeLocations, HAS_LEARNING } from "./support/learning.ts";
+import { outcome } from "./support/sql-outcome.ts";
 import { until } from "./support/until.ts";
 
 const START_TIMEOUT_MS = 90_000;
@@ -95,25 +96,6 @@ function postgresUrlOf(database: Database): string {
   return url.href;
 }
 
-/** What a call came to, in a form that can be compared. */
-async function outcome(call: (sql: SQL) => unknown, sql: SQL): Promise<unknown> {
-  const seen: unknown[] = [];
-  try {
-    seen.push(await call(sql));
-  } catch (error) {
-    const { name, message, code, errno } = error as Record<string, unknown>;
-    seen.push({
-      thrown: { name, message, code, errno },
-      isSqlError: error instanceof SQL.SQLError,
-    });
-  }
-  return seen.map((value) => {
-    if (!Array.isArray(value)) return value;
-    const { count, command, affectedRows } = value as unknown as Record<string, unknown>;
-    return { rows: [...value], class: value.constructor.name, count, command, affectedRows };
-  });
-}
-
 interface Case {
   readonly call: (sql: SQL) => unknown;
   /** The names of its spans. */
@@ -126,6 +108,7 @@ const boom = () => {
   throw new RangeError("boom");
 };
 const tx = (sql: SQL) => sql as TransactionSQL;
+const messageOf = (error: Error) => error.message;
 
 const CASES: Readonly<Record<string, Case>> = {
   "a template": {
@@ -297,6 +280,10 @@ const CASES: Readonly<Record<string, Case>> = {
     call: (sql) => sql.begin("x'; --", async () => "never"),
     spans: [],
   },
+  "a transaction with options that are no text": {
+    call: (sql) => sql.begin(undefined as never, async () => "never"),
+    spans: [],
+  },
   "a transaction without work": { call: (sql) => sql.begin(undefined as never), spans: [] },
   "a transaction that is used after its end": {
     call: async (sql) => {
@@ -414,6 +401,11 @@ const CASES: Readonly<Record<string, Case>> = {
     spans: ["SELECT"],
     only: "postgresql",
   },
+  "no notifications where there are none": {
+    call: (sql) => sql.notify("events", "hello"),
+    spans: [],
+    only: "sqlite",
+  },
   "a distributed transaction": {
     call: async (sql) => {
       const made = await sql.beginDistributed("one", async (sql) => {
@@ -437,6 +429,44 @@ const CASES: Readonly<Record<string, Case>> = {
       "SELECT users",
     ],
     only: "postgresql",
+  },
+  "a distributed transaction whose work throws": {
+    call: async (sql) => {
+      const error = await sql
+        .beginDistributed("three", async (sql) => {
+          await sql`DELETE FROM users`;
+          boom();
+        })
+        .catch((error: Error) => error);
+      return [String(error), (await sql`SELECT * FROM users`).length];
+    },
+    spans: ["BEGIN", "DELETE users", "ROLLBACK", "SELECT users"],
+    only: "postgresql",
+  },
+  "a distributed transaction that is closed by itself": {
+    call: (sql) => sql.beginDistributed("four", async (sql) => await sql.close()),
+    spans: ["BEGIN", "ROLLBACK"],
+    only: "postgresql",
+  },
+  "a distributed transaction that is not there": {
+    call: (sql) => sql.commitDistributed("nobody"),
+    spans: ["COMMIT"],
+    only: "postgresql",
+  },
+  "no savepoint in a distributed transaction": {
+    call: (sql) =>
+      sql.beginDistributed("five", async (sql) => await sql.savepoint(async () => "never")),
+    spans: ["BEGIN", "ROLLBACK"],
+    only: "postgresql",
+  },
+  "a distributed transaction with a name that Bun refuses": {
+    call: async (sql) => [
+      await sql.beginDistributed("it's", async () => "never").catch(messageOf),
+      await sql.beginDistributed(undefined as never, async () => "never").catch(messageOf),
+      await sql.commitDistributed("it's").catch(messageOf),
+      await sql.rollbackDistributed(7 as never).catch(messageOf),
+    ],
+    spans: [],
   },
   "what has no distributed transactions": {
     call: async (sql) => {

@@ -105,9 +105,8 @@ export function observe(
   read: () => [value: number, attributes: Attributes][],
 ): void {
   define((provider) => {
-    const instrument = provider
-      .getMeter(SCOPE_NAME, SCOPE_VERSION)
-      [kind](name, { description, unit });
+    const meter = provider.getMeter(SCOPE_NAME, SCOPE_VERSION);
+    const instrument = meter[kind](name, { description, unit });
     instrument.addCallback((result) => {
       for (const [value, attributes] of read()) result.observe(value, attributes);
     });

@@ -50,6 +50,11 @@ describe("a database's error", () => {
     expect(databaseErrorText(new SQL.MySQLError("Duplicate entry 'leak'", options))).toBe(
       "MySQL error 1062 (23000)",
     );
+    // Bun has another code for a syntax error, and the text repeats the statement from there on.
+    const syntax = { code: "ERR_MYSQL_SYNTAX_ERROR", errno: 1064, sqlState: "42000" };
+    expect(databaseErrorText(new SQL.MySQLError("… near 'leak' at line 1", syntax))).toBe(
+      "MySQL error 1064 (42000)",
+    );
     const sqlite = Object.assign(new Error('near "leak"'), { code: "SQLITE_ERROR", errno: 1 });
     expect(databaseErrorText(sqlite)).toBe("SQLITE_ERROR");
   });

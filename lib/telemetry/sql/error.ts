@@ -30,13 +30,23 @@ export function sqlStateOf(error: unknown): string | undefined {
 }
 
 /**
+ * The number of an error that MySQL or MariaDB answered with. Bun has two codes for them: a syntax error
+ * has one of its own.
+ */
+export function mysqlNumberOf(error: unknown): string | undefined {
+  const { code, errno } = (error ?? {}) as Partial<DatabaseError>;
+  const isMysql = typeof code === "string" && code.startsWith("ERR_MYSQL_");
+  return isMysql && typeof errno === "number" ? String(errno) : undefined;
+}
+
+/**
  * What a database's error is about, without any value, for spans and logs.
  * @returns for example `unique_violation (23505): orders_pkey of orders.orders`; undefined for an error
  *   that no database answered with
  * @see https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 export function databaseErrorText(error: Error): string | undefined {
-  const { code, errno, sqlState: mysqlState, routine, message } = error as DatabaseError;
+  const { code, sqlState: mysqlState, routine, message } = error as DatabaseError;
   const sqlState = sqlStateOf(error);
   if (sqlState !== undefined) {
     const name = `${CONDITIONS.get(sqlState) ?? "database error"} (${sqlState})`;
@@ -45,8 +55,9 @@ export function databaseErrorText(error: Error): string | undefined {
     const about = isPlain ? message : objectOf(error);
     return about ? `${name}: ${about}` : name;
   }
-  if (code === "ERR_MYSQL_SERVER_ERROR") {
-    return `MySQL error ${Number(errno)} (${String(mysqlState).slice(0, 5)})`;
+  const number = mysqlNumberOf(error);
+  if (number !== undefined) {
+    return mysqlState ? `MySQL error ${number} (${String(mysqlState)})` : `MySQL error ${number}`;
   }
   return typeof code === "string" && /^SQLITE_[A-Z_]+$/.test(code) ? code : undefined;
 }

@@ -8,6 +8,7 @@ import { Statements } from "./statements.ts";
 import { targetAttributes } from "./target.ts";
 import {
   distributedTexts,
+  finishText,
   savepointTexts,
   traceClose,
   traceTransaction,
@@ -97,12 +98,13 @@ function traceCall(
 }
 
 function queryMethods(sql: SQL, { statements, system }: Database) {
-  const finishDistributed = (method: "commitDistributed" | "rollbackDistributed", word: string) => {
-    if (system === "sqlite") return sql[method]; // has none, and says so
-    const text = system === "postgresql" ? `${word} PREPARED ?` : `XA ${word} ?`;
-    return (name: string) =>
-      runStatement(statements.ofText(text), callerLocation(), () => sql[method](name));
-  };
+  const finishDistributed =
+    (method: "commitDistributed" | "rollbackDistributed", word: "COMMIT" | "ROLLBACK") =>
+    (name: string) => {
+      const text = finishText(system, name, word);
+      if (text === undefined) return sql[method](name);
+      return runStatement(statements.ofText(text), callerLocation(), () => sql[method](name));
+    };
   return {
     unsafe: (text: string, values?: Values) =>
       traceQuery(sql.unsafe(text, values as never), {
@@ -120,10 +122,12 @@ function queryMethods(sql: SQL, { statements, system }: Database) {
         location: callerLocation(),
       });
     },
-    notify: (channel: string, payload?: string) =>
-      runStatement(statements.ofText("SELECT pg_notify($1, $2)"), callerLocation(), () =>
+    notify: (channel: string, payload?: string) => {
+      if (system !== "postgresql") return sql.notify(channel, payload);
+      return runStatement(statements.ofText("SELECT pg_notify($1, $2)"), callerLocation(), () =>
         sql.notify(channel, payload),
-      ),
+      );
+    },
     commitDistributed: finishDistributed("commitDistributed", "COMMIT"),
     rollbackDistributed: finishDistributed("rollbackDistributed", "ROLLBACK"),
   };
@@ -132,25 +136,24 @@ function queryMethods(sql: SQL, { statements, system }: Database) {
 function transactionMethods(sql: SQL, database: Database) {
   const begin = (
     method: "begin" | "beginDistributed",
-    textsOf: (options: string) => TransactionTexts | undefined,
+    textsOf: (given: unknown) => TransactionTexts | undefined,
   ) => {
     const own = sql[method] as OwnTransaction;
     return (...given: unknown[]): Promise<unknown> => {
-      const [options] = given;
-      const workAt = typeof options === "function" ? 0 : 1;
-      const texts = () => textsOf(typeof options === "string" ? options : "");
-      return runTransaction(
-        own,
-        given,
-        workAt,
-        texts,
-        { savepoints: 0, isClosed: false },
-        database,
-      );
+      const [first] = given;
+      const workAt = typeof first === "function" ? 0 : 1;
+      const texts = textsOf(first);
+      const state: TransactionState = {
+        savepoints: 0,
+        isClosed: false,
+        rollback: texts?.rollback ?? "",
+        isDistributed: method === "beginDistributed",
+      };
+      return runTransaction(own, given, workAt, () => texts, state, database);
     };
   };
-  const plain = begin("begin", (options) => transactionTexts(database.system, options));
-  const distributed = begin("beginDistributed", () => distributedTexts(database.system));
+  const plain = begin("begin", (given) => transactionTexts(database.system, given));
+  const distributed = begin("beginDistributed", (name) => distributedTexts(database.system, name));
   return { begin: plain, transaction: plain, beginDistributed: distributed, distributed };
 }
 

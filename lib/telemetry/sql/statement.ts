@@ -11,7 +11,7 @@ import { ATTR_DB_RESPONSE_STATUS_CODE, ATTR_ERROR_TYPE } from "../attributes.ts"
 import { dbClientOperationDuration } from "../metrics/instruments.ts";
 import { errorTypeOf } from "../error-text.ts";
 import { failSpan, startSpan } from "../span.ts";
-import { sqlStateOf } from "./error.ts";
+import { mysqlNumberOf, sqlStateOf } from "./error.ts";
 
 /** What is known of a statement before it runs. */
 export interface Statement {
@@ -100,11 +100,11 @@ export async function runStatement<T>(
  * Otherwise Bun's, such as ERR_POSTGRES_CONNECTION_CLOSED, as `error.type` alone.
  */
 function failureAttributes(error: unknown): Attributes {
-  const { errno, code } = (error ?? {}) as { errno?: unknown; code?: unknown };
+  const { code } = (error ?? {}) as { code?: unknown };
   const status =
     sqlStateOf(error) ??
-    ((code === "ERR_MYSQL_SERVER_ERROR" && typeof errno === "number" && String(errno)) ||
-      (typeof code === "string" && code.startsWith("SQLITE_") && code));
+    mysqlNumberOf(error) ??
+    (typeof code === "string" && code.startsWith("SQLITE_") && code);
   if (status) return { [ATTR_DB_RESPONSE_STATUS_CODE]: status, [ATTR_ERROR_TYPE]: status };
   return { [ATTR_ERROR_TYPE]: typeof code === "string" ? code : errorTypeOf(error) };
 }

@@ -18,6 +18,8 @@ const KINDS = words(
   `DATABASE DOMAIN EXTENSION FUNCTION INDEX MATERIALIZED POLICY PROCEDURE ROLE SCHEMA SEQUENCE TABLE
    TRIGGER TYPE USER VIEW`,
 );
+/** The second word of `XA START`, a transaction over several databases. */
+const XA_STEPS = words("START BEGIN END PREPARE COMMIT ROLLBACK RECOVER");
 /** The next name is a target. */
 const TAKES_TARGET = words(
   `ANALYZE CALL CLUSTER COPY EXECUTE INSERT LISTEN LOCK MERGE NOTIFY REPLACE TABLE TRUNCATE UNLISTEN
@@ -28,9 +30,7 @@ const INNER = words("SELECT INSERT UPDATE DELETE MERGE REPLACE");
 const BEFORE_INNER = words("( ) ; EXPLAIN ANALYZE VERBOSE AS");
 const BEFORE_WITH = words("EXPLAIN ANALYZE VERBOSE AS");
 /** Their text goes on with words that mean something else: nothing of it is read. */
-const OPAQUE = words(
-  `GRANT REVOKE SET SHOW DO DECLARE FETCH MOVE PRAGMA RESET XA COMMENT KILL LOAD`,
-);
+const OPAQUE = words(`GRANT REVOKE SET SHOW DO DECLARE FETCH MOVE PRAGMA RESET COMMENT KILL LOAD`);
 const OPAQUE_KINDS = words("FUNCTION PROCEDURE POLICY ROLE USER TYPE DOMAIN EXTENSION");
 /** They may stand before a target. */
 const BEFORE_TARGET = words(
@@ -183,7 +183,7 @@ class Summary {
     return true;
   }
 
-  /** The second word of `CREATE TABLE`, with what may stand between: `OR REPLACE`, `UNIQUE`. */
+  /** The second word of `CREATE TABLE` or `XA START`, with what may stand between: `OR REPLACE`, `UNIQUE`. */
   #readKind(upper: string, before: string): boolean {
     const frame = this.#frame;
     const part = this.#parts.at(-1);
@@ -191,7 +191,8 @@ class Summary {
     const isTransaction = upper === "TRANSACTION" && ["START", "PREPARE"].includes(before);
     const [first = ""] = frame.operation.split(" ", 1);
     const isKind = TAKES_KIND.has(first) && !frame.expectsTarget && KINDS.has(upper);
-    if (!isKind && !isTransaction) return false;
+    const isXaStep = before === "XA" && XA_STEPS.has(upper);
+    if (!isKind && !isTransaction && !isXaStep) return false;
     part.operation = frame.operation = `${frame.operation} ${upper}`;
     this.#chars += upper.length + 1;
     frame.expectsTarget = isKind && upper !== "MATERIALIZED";

@@ -27,8 +27,10 @@ const DEFAULT_PORTS: Readonly<Record<string, number>> = {
 
 /**
  * The attributes that tell a database. `db.namespace` is the database's name (a schema stands in every
- * table's name instead), and SQLite's file.
+ * table's name instead), and SQLite's file. All of it is what the client was told: `USE` changes nothing
+ * here, and a MariaDB behind a `mysql:` URL is `mysql`, as Bun does not pass on what the server says.
  * @see https://github.com/open-telemetry/semantic-conventions/blob/v1.45.0/docs/db/postgresql.md
+ * @see https://github.com/open-telemetry/semantic-conventions/blob/v1.45.0/docs/db/mariadb.md
  */
 export function targetAttributes(options: ConnectionOptions): Attributes {
   const system = options.adapter === "postgres" ? "postgresql" : String(options.adapter);

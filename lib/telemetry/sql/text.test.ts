@@ -32,6 +32,9 @@ describe("a statement's text", () => {
     ["mysql", `SELECT 'a\\' LEAK', "b\\" LEAK", 1 # LEAK'`, "SELECT ?, ?, ?"],
     ["mariadb", "SELECT `a`, ? FROM `b 'c`", "SELECT `a`, ? FROM `b 'c`"],
     ["mysql", "SELECT `open 'LEAK'", "SELECT ?"],
+    ["mysql", "SELECT 5--1, 5--'a\nLEAK', 5-- LEAK", "SELECT ?--?, ?--?, ?"],
+    ["mysql", "SELECT 1 --", "SELECT ?"],
+    ["mysql", "SELECT 1 # a\rLEAK\n, 2", "SELECT ? \n, ?"],
     ["sqlite", "SELECT 'a\\', x'1F', ?1, :b, @c, $d", "SELECT ?, ?, ?1, :b, @c, $d"],
     ["sqlite", `SELECT "a" FROM [b 'c] -- LEAK`, `SELECT "a" FROM [b 'c]`],
   ])("of %s: %s → %s", (system, text, shown) => {

@@ -7,7 +7,7 @@ import { callerLocation } from "../optional.ts";
 import { runStatement, startStatement, type RunningStatement } from "./statement.ts";
 import type { Statements } from "./statements.ts";
 
-/** What Bun sends at its edges. */
+/** What Bun sends at its edges; two statements in a row stand in one text. */
 export interface TransactionTexts {
   readonly begin: string;
   readonly commit: string;
@@ -20,11 +20,20 @@ export interface TransactionState {
   savepoints: number;
   /** Whether `close()` has rolled it back, so that nothing more is sent at its end. */
   isClosed: boolean;
+  /** What `close()` sends. */
+  readonly rollback: string;
+  /** Bun refuses savepoints in a distributed one, and sends none. */
+  readonly isDistributed: boolean;
 }
 
-/** The texts of `begin`, by `db.system.name`. @returns undefined for options that Bun refuses */
-export function transactionTexts(system: unknown, options = ""): TransactionTexts | undefined {
-  if (!/^[A-Za-z ,]*$/.test(options)) return undefined;
+/**
+ * The texts of `begin`, by `db.system.name`.
+ * @param given its first argument: the options, or the work where there are none
+ * @returns undefined for options that Bun refuses
+ */
+export function transactionTexts(system: unknown, given: unknown): TransactionTexts | undefined {
+  const options = typeof given === "function" ? "" : given;
+  if (typeof options !== "string" || !/^[A-Za-z ,]*$/.test(options)) return undefined;
   const begin = system === "mysql" || system === "mariadb" ? "START TRANSACTION" : "BEGIN";
   return {
     begin: options ? `${begin} ${options}` : begin,
@@ -33,16 +42,42 @@ export function transactionTexts(system: unknown, options = ""): TransactionText
   };
 }
 
-/** The texts of `beginDistributed`, its name left out: Bun writes it as a literal. */
-export function distributedTexts(system: unknown): TransactionTexts | undefined {
-  if (system === "sqlite") return undefined;
+/**
+ * The texts of `beginDistributed`, its name left out: Bun writes it as a literal.
+ * @returns undefined for what Bun refuses
+ */
+export function distributedTexts(system: unknown, name: unknown): TransactionTexts | undefined {
+  if (!takesDistributed(system, name)) return undefined;
   return system === "postgresql"
     ? { begin: "BEGIN", commit: "PREPARE TRANSACTION ?", rollback: "ROLLBACK" }
-    : { begin: "XA START ?", commit: "XA PREPARE ?", rollback: "XA ROLLBACK ?" };
+    : {
+        begin: "XA START ?",
+        commit: "XA END ?; XA PREPARE ?",
+        rollback: "XA END ?; XA ROLLBACK ?",
+      };
 }
 
-/** The texts of the next savepoint, named as Bun names it. */
-export function savepointTexts(state: TransactionState, label: unknown): TransactionTexts {
+/** The text that ends a prepared one. @returns undefined for what Bun refuses */
+export function finishText(
+  system: unknown,
+  name: unknown,
+  word: "COMMIT" | "ROLLBACK",
+): string | undefined {
+  if (!takesDistributed(system, name)) return undefined;
+  return system === "postgresql" ? `${word} PREPARED ?` : `XA ${word} ?`;
+}
+
+/** SQLite has none, and a name stands in quotes. */
+function takesDistributed(system: unknown, name: unknown): boolean {
+  return system !== "sqlite" && typeof name === "string" && !name.includes("'");
+}
+
+/** The texts of the next savepoint, named as Bun names it. @returns undefined where Bun refuses it */
+export function savepointTexts(
+  state: TransactionState,
+  label: unknown,
+): TransactionTexts | undefined {
+  if (state.isDistributed) return undefined;
   const suffix = label ? `_${String(label).replace(/[^a-zA-Z0-9_]/g, "_")}` : "";
   const name = `s${state.savepoints++}${suffix}`;
   return {
@@ -108,7 +143,7 @@ export async function traceClose(
 ): Promise<void> {
   if (state.isClosed) return await close();
   state.isClosed = true;
-  return await runStatement(statements.ofText("ROLLBACK"), callerLocation(), close);
+  return await runStatement(statements.ofText(state.rollback), callerLocation(), close);
 }
 
 /** As Bun does it: the queries of an array that a callback returns belong to its transaction. */

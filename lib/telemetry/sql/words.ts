@@ -18,8 +18,8 @@ interface Lexis {
   /** Whether `\` has a meaning in a text of that prefix. */
   readonly hasEscapes: (prefix: string) => boolean;
   readonly placeholder: RegExp;
-  /** Begins a comment up to the end of the line, as `--` does everywhere. */
-  readonly commentSign?: string;
+  /** A comment up to the end of the line. */
+  readonly lineComment: RegExp;
   readonly hasNestedComments?: boolean;
   /** Literals as `$tag$ … $tag$`. */
   readonly hasDollarQuotes?: boolean;
@@ -34,6 +34,7 @@ const POSTGRESQL: Lexis = {
   prefixes: ["e", "b", "x", "n", "u&"],
   hasEscapes: (prefix) => prefix === "e",
   placeholder: /\$\d+/y,
+  lineComment: /--[^\r\n]*/y,
   hasNestedComments: true,
   hasDollarQuotes: true,
 };
@@ -44,7 +45,8 @@ const MYSQL: Lexis = {
   prefixes: ["b", "x", "n"],
   hasEscapes: () => true,
   placeholder: /\?/y,
-  commentSign: "#",
+  // Without white space behind them the dashes are none: 5--1 is 6.
+  lineComment: /(?:#|--(?=\s|\p{Cc}|$))[^\n]*/uy,
 };
 /** @see https://sqlite.org/lang_expr.html */
 const SQLITE: Lexis = {
@@ -53,6 +55,7 @@ const SQLITE: Lexis = {
   prefixes: ["x"],
   hasEscapes: () => false,
   placeholder: /\?\d*|[$:@]\w+/y,
+  lineComment: /--[^\n]*/y,
   hasBracketedNames: true,
 };
 const SYSTEMS: Readonly<Record<SqlSystem, Lexis>> = {
@@ -100,12 +103,7 @@ export class SqlReader {
 
   #read(text: string, at: number, first: string, lexis: Lexis): void {
     if (/[A-Za-z_\u0080-\uffff]/.test(first)) return this.#readWord(text, at, lexis);
-    if (first === lexis.commentSign || (first === "-" && text[at + 1] === "-")) {
-      return this.#is("comment", lineEnd(text, at));
-    }
-    if (first === "/" && text[at + 1] === "*") {
-      return this.#is("comment", commentEnd(text, at, lexis));
-    }
+    if (/[-#/]/.test(first)) return this.#readComment(text, at, lexis);
     if (lexis.valueQuotes.includes(first)) {
       return this.#is("value", quoteEnd(text, at, lexis.hasEscapes("")) ?? text.length);
     }
@@ -117,6 +115,13 @@ export class SqlReader {
     if (/[$?:@]/.test(first)) return this.#readPlaceholder(text, at, lexis);
     const end = first === "[" && lexis.hasBracketedNames ? endOf(BRACKETED, text, at) : at;
     this.#is(end > at ? "name" : "sign", Math.max(end, at + 1));
+  }
+
+  /** A comment, or a sign that begins none. */
+  #readComment(text: string, at: number, lexis: Lexis): void {
+    if (text.startsWith("/*", at)) return this.#is("comment", commentEnd(text, at, lexis));
+    const end = endOf(lexis.lineComment, text, at);
+    this.#is(end > at ? "comment" : "sign", Math.max(end, at + 1));
   }
 
   /** A word, or the literal that it belongs to. */
@@ -163,12 +168,6 @@ function quoteEnd(text: string, quoteAt: number, hasEscapes: boolean): number | 
     else if (match[0] === quote) return match.index + 1;
   }
   return undefined;
-}
-
-function lineEnd(text: string, at: number): number {
-  const end = /[\r\n]/g;
-  end.lastIndex = at;
-  return end.exec(text)?.index ?? text.length;
 }
 
 /** PostgreSQL's comments hold others. */
