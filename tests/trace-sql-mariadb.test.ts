@@ -8,7 +8,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SQL, type TransactionSQL } from "bun";
-import { errorText } from "#lib/telemetry/span.ts";
+import { errorText } from "#lib/telemetry/error-text.ts";
 import { traceSql } from "#lib/telemetry/sql/sql.ts";
 import { described, recordSpans, type SpanRecording } from "#lib/telemetry/testing/record-spans.ts";
 import { findMariaDb, startMariaDb, type MariaDb } from "./support/mariadb.ts";
