@@ -54,6 +54,7 @@ export interface Learning {
   callerLocation(): Attributes | undefined;
   codeLocationEnabled(): boolean;
   preferCallersIn(prefixes: readonly string[]): void;
+  rememberLine(span: Span, line: Attributes | undefined): void;
   showInjected(from: Context, headers: Readonly<Record<string, string>>): void;
   lineOfRoute(route: object | undefined): Attributes | undefined;
   locationOfKey(known: Attributes, key: string): Attributes;

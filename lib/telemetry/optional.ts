@@ -3,7 +3,7 @@
  * made a span, on the span). Nothing else imports them; what they give is asked for here, and where a
  * folder is gone the plain way is taken.
  */
-import { ROOT_CONTEXT, type Attributes, type Context } from "@opentelemetry/api";
+import { ROOT_CONTEXT, type Attributes, type Context, type Span } from "@opentelemetry/api";
 import type { Learning, Speed } from "./optional-folders.ts";
 
 /** What is only for speed; undefined where the folder was deleted, and with ORDERFLOW_TELEMETRY_SPEED=off. */
@@ -42,6 +42,11 @@ export function fixedSets<Parts extends readonly unknown[]>(
  */
 export function callerLocation(): Attributes | undefined {
   return learning?.callerLocation();
+}
+
+/** Remembers a span's line for those below it that have none of their own. */
+export function rememberLine(span: Span, line: Attributes | undefined): void {
+  learning?.rememberLine(span, line);
 }
 
 /** Says where the lines are that tell a reader most. @param prefixes of paths below the project's root */

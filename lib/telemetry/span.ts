@@ -13,7 +13,7 @@ import {
 } from "@opentelemetry/api";
 import { ATTR_ERROR_TYPE } from "./attributes.ts";
 import { errorText, errorTypeOf } from "./error-text.ts";
-import { callerLocation, speed } from "./optional.ts";
+import { callerLocation, rememberLine, speed } from "./optional.ts";
 import { SCOPE_NAME, SCOPE_VERSION } from "./scope.ts";
 
 let known: { provider: TracerProvider; tracer: Tracer } | undefined;
@@ -75,6 +75,7 @@ export function inSpan<T>(
     { attributes: location ? { ...attributes, ...location } : attributes },
     parent,
   );
+  rememberLine(span, location);
   return runInSpan(span, parent, work);
 }
 

@@ -8,7 +8,7 @@ import { context, SpanKind, trace, type Attributes } from "@opentelemetry/api";
 import { suppressTracing } from "@opentelemetry/core";
 import { ATTR_HTTP_RESPONSE_STATUS_CODE, ATTR_HTTP_ROUTE } from "../attributes.ts";
 import { httpServerActiveRequests, httpServerRequestDuration } from "../metrics/instruments.ts";
-import { EMPTY_CONTEXT } from "../optional.ts";
+import { EMPTY_CONTEXT, rememberLine } from "../optional.ts";
 import { extractFromHttp } from "../propagation.ts";
 import { isSdkDisabled } from "../setup/disabled.ts";
 import { failSpan, startSpan } from "../span.ts";
@@ -75,6 +75,7 @@ export function noteRoute(route: string, location?: Attributes): void {
   span.updateName(current.route.spanName);
   span.setAttribute(ATTR_HTTP_ROUTE, path);
   if (location) span.setAttributes(location);
+  rememberLine(span, location);
 }
 
 /**

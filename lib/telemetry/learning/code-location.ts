@@ -8,7 +8,7 @@
  * drops the frame of a function that ends in a call.
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/registry/attributes/code.md
  */
-import type { Attributes } from "@opentelemetry/api";
+import { trace, type Attributes, type Span } from "@opentelemetry/api";
 import { readFileSync } from "node:fs";
 import { isAbsolute, relative, resolve, sep } from "node:path";
 import {
@@ -59,13 +59,23 @@ export function preferCallersIn(prefixes: readonly string[]): void {
 
 /**
  * The line outside the telemetry layer that is being executed: the nearest one that is preferred, or
- * where there is none on the stack, the nearest one of the project's own.
+ * where there is none on the stack, the nearest one of the project's own. A function that is nothing but
+ * a call, as `() => inSpan(…)`, is on no stack: then it is the line of the span that is active.
  *
  * @returns `code.function.name`, `code.file.path` (relative to the project's root) and
- *   `code.line.number`; undefined when switched off or when no such line is on the stack
+ *   `code.line.number`; undefined when switched off or when no such line is known
  */
 export function callerLocation(): Attributes | undefined {
-  return enabled ? locationFromStack(new Error().stack ?? "", source) : undefined;
+  if (!enabled) return undefined;
+  const active = trace.getActiveSpan();
+  return locationFromStack(new Error().stack ?? "", source) ?? (active && lines.get(active));
+}
+
+const lines = new WeakMap<Span, Attributes>();
+
+/** Remembers a span's line for those below it that have none of their own. */
+export function rememberLine(span: Span, line: Attributes | undefined): void {
+  if (line) lines.set(span, line);
 }
 
 /** Reads a stack as Bun prints it (`    at name (file:line:column)`). Exported for its test. */

@@ -61,11 +61,14 @@ async function step() {
   await inSpan("step", {}, async () => undefined); //= step
 }
 
+const response = async () => new Response();
+
 const server = Bun.serve(
   traced({ //= GET /b/elsewhere
     port: 0,
     routes: {
       "/b/users/:id": (request) => new Response(request.params.id), //= GET /b/users/:id
+      "/b/called": () => inSpan("call alone", {}, () => inSpan("below", {}, response)), //= GET /b/called, call alone, below
       ["/b/else" + "where"]: () => new Response("elsewhere"),
     },
   }),
@@ -82,7 +85,7 @@ for (const aot of [true, false]) {
 await observed.handle(new Request("http://host/observed/7"));
 for (const path of ["plain", "users/7"]) await hono.request("/h/" + path);
 await hono.request("/h/base/items", { method: "POST" });
-for (const path of ["users/7", "elsewhere"]) await (await fetch(new URL("/b/" + path, server.url))).text();
+for (const path of ["users/7", "called", "elsewhere"]) await (await fetch(new URL("/b/" + path, server.url))).text();
 await step();
 await server.stop(true);
 console.log(JSON.stringify(recording.spans().map(({ name, attributes: its }) =>
@@ -140,8 +143,8 @@ async function expectLines(project: string, layer: string, file: string): Promis
   });
   const spans: [string, string][] = JSON.parse(await child.stdout.text());
   const marked = source.split("\n").flatMap((line, at): [string, string][] => {
-    const name = line.split("//= ")[1];
-    return name ? [[name, `${file}:${at + 1}`]] : [];
+    const names = line.split("//= ")[1]?.split(", ") ?? [];
+    return names.map((name) => [name, `${file}:${at + 1}`]);
   });
   expect(Object.fromEntries(spans)).toEqual(Object.fromEntries(marked));
   expect(spans.length).toBeGreaterThan(marked.length);
