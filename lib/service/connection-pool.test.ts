@@ -282,3 +282,37 @@ async function warmSilent() {
   await settle();
   expect(sessions.at(-1)?.ran).toHaveLength(1);
 }
+
+/** As a server does that gets several statements at once: one after the other. */
+function oneByOne(durationMs: number): (text: string) => Promise<unknown> {
+  let before: Promise<unknown> = Promise.resolve();
+  return (text) => {
+    before = before.then(() => (text === "never" ? new Promise(() => {}) : Bun.sleep(durationMs)));
+    return before.then(() => [{ text }]);
+  };
+}
+
+test("of statements that are sent at once each has its time from the answer before its own on", async () => {
+  answer = oneByOne(0.6 * LIMITS.statementMs);
+  const transaction = await pool.reserve();
+  const rows = await Promise.all(["a", "b", "c"].map((text) => transaction.unsafe(text)));
+  expect(rows).toEqual([[{ text: "a" }], [{ text: "b" }], [{ text: "c" }]]);
+  const [, late] = await Promise.allSettled(
+    ["d", "never"].map((text) => codeOf(transaction.unsafe(text))),
+  );
+  expect(late).toMatchObject({ value: "ERR_POSTGRES_ANSWER_TIMEOUT" });
+  transaction.release();
+  expect(openSessions()).toEqual([]);
+});
+
+test("a success of earlier does not make up for a ROLLBACK that failed", async () => {
+  const slow = Promise.withResolvers<unknown>();
+  answer = (text) => (text === "ROLLBACK" ? Promise.reject(new Error("no")) : slow.promise);
+  const transaction = await pool.reserve();
+  const before = transaction.unsafe("INSERT");
+  await expect(transaction.unsafe("ROLLBACK")).rejects.toThrow("no");
+  slow.resolve([]);
+  await before;
+  transaction.release();
+  expect(openSessions()).toEqual([]);
+});

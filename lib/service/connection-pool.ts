@@ -87,13 +87,16 @@ export class ConnectionPool implements StatementRunner {
   async reserve(): Promise<Reserved> {
     const connection = this.#takeTrusted() ?? (await this.#acquire());
     let isReleased = false;
+    let sent = 0;
     let hasFailed = false;
     return {
       unsafe: async (text, values = []) => {
         if (isReleased) throw connectionClosed();
+        const own = ++sent;
         hasFailed = true;
         const rows = await connection.run(text, values);
-        hasFailed = false;
+        // Several may be under way: it is the last one that counts.
+        if (own === sent) hasFailed = false;
         return rows;
       },
       release: () => {

@@ -20,7 +20,10 @@ export type OpenSession = (onClosed: () => void) => Session;
 /** Bounds of one connection, in milliseconds. */
 export interface ConnectionLimits {
   readonly connectMs: number;
-  /** For a statement's whole answer: a little more than the server's `statement_timeout`. */
+  /**
+   * For a statement's whole answer: a little more than the server's `statement_timeout`. Of statements
+   * that are sent one behind the other each has it from the answer before its own on.
+   */
   readonly statementMs: number;
   /** For the answer to the question whether anybody is there. */
   readonly checkMs: number;
@@ -128,12 +131,14 @@ export class PooledConnection {
   async #ask(text: string, values: unknown[], limitMs: number, what: "statement" | "check") {
     if (this.isClosed) throw connectionClosed();
     const sentMs = performance.now();
+    const sinceMs = () => Math.max(sentMs, this.heardMs);
+    const onLate = () => {
+      this.#events.silent(sinceMs(), what);
+      const late = `PostgreSQL did not answer within ${limitMs} ms`;
+      return new PoolError(late, "ERR_POSTGRES_ANSWER_TIMEOUT");
+    };
     try {
-      return await within(limitMs, this.#session.unsafe(text, values), () => {
-        this.#events.silent(sentMs, what);
-        const late = `PostgreSQL did not answer within ${limitMs} ms`;
-        return new PoolError(late, "ERR_POSTGRES_ANSWER_TIMEOUT");
-      });
+      return await within(limitMs, this.#session.unsafe(text, values), onLate, sinceMs);
     } catch (error) {
       const { errno } = error as { errno?: unknown };
       if (errno === READ_ONLY_SQL_TRANSACTION) this.#events.readOnly();
@@ -155,10 +160,23 @@ export function connectionClosed(): PoolError {
   return new PoolError("the connection to PostgreSQL is closed", "ERR_POSTGRES_CONNECTION_CLOSED");
 }
 
-/** Waits for work. Where it takes longer, `onLate` says what is thrown; the work goes on, unheard. */
-function within<T>(ms: number, work: PromiseLike<T>, onLate: () => Error): Promise<T> {
+/**
+ * Waits for work. Where it takes longer, `onLate` says what is thrown; the work goes on, unheard.
+ * @param sinceMs from when on the time counts; it may move on meanwhile
+ */
+function within<T>(
+  ms: number,
+  work: PromiseLike<T>,
+  onLate: () => Error,
+  sinceMs?: () => number,
+): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>();
-  const timer = setTimeout(() => reject(onLate()), ms);
+  const expire = () => {
+    const restMs = sinceMs ? sinceMs() + ms - performance.now() : 0;
+    if (restMs > 0) timer = setTimeout(expire, Math.ceil(restMs));
+    else reject(onLate());
+  };
+  let timer = setTimeout(expire, ms);
   const settle = (how: () => void) => {
     clearTimeout(timer);
     how();
