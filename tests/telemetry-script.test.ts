@@ -237,3 +237,22 @@ test("what a collector that refuses did is said at the end, not that it was slow
   });
   expect(lines.map(({ message }) => message).join()).toContain("ECONNREFUSED");
 });
+
+test("set up anew, it leaves another's tracer provider in its place", async () => {
+  const { stdout } = await run(
+    `
+    const seen = [];
+    const span = { ...api.trace.wrapSpanContext(api.INVALID_SPAN_CONTEXT), end() {} };
+    const theirs = { getTracer: () => ({ startSpan: (name) => (seen.push(name), span) }) };
+    api.trace.setGlobalTracerProvider(theirs);
+    for (const name of ["one", "two"]) {
+      const telemetry = layer.startTelemetry({ name: "guest", version: "1" });
+      api.trace.getTracer("any").startSpan(name);
+      await telemetry.shutdown(100);
+    }
+    console.log("seen " + seen.join());
+    console.log("done");`,
+    { OTEL_TRACES_EXPORTER: "none", OTEL_METRICS_EXPORTER: "none" },
+  );
+  expect(stdout).toContain("seen one,two\n");
+});

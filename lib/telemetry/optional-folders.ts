@@ -5,11 +5,11 @@ import type {
   ContextManager,
   MeterProvider,
   Span,
+  SpanContext,
   SpanKind,
   Tracer,
   TracerProvider,
 } from "@opentelemetry/api";
-import type { SpanContext } from "@opentelemetry/api";
 import type { Resource } from "@opentelemetry/resources";
 import type { Sampler, SpanLimits } from "@opentelemetry/sdk-trace-base";
 import type { Env } from "./setup/environment.ts";

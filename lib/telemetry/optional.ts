@@ -17,8 +17,8 @@ const learning = optional(() => require("./learning/index.ts") as Learning);
 export const EMPTY_CONTEXT: Context = speed?.EMPTY_CONTEXT ?? ROOT_CONTEXT;
 
 /**
- * Fixes a metric's attribute set that is made once and used for many measurements: it cannot be changed
- * any more, and the SDK knows it again.
+ * Fixes an attribute set that is made once and used for many measurements or spans: it cannot be changed
+ * any more, and is known again.
  */
 export function fixed(attributes: Attributes): Attributes {
   return speed ? speed.fixed(attributes) : Object.freeze(attributes);

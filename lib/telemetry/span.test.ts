@@ -58,7 +58,22 @@ describe("an error's text", () => {
     [{ message: "not now, password=hunter2" }, "not now, password=REDACTED"],
     [{ code: 7 }, "what was thrown is no Error"],
     [null, "null"],
-  ])("of %p, which is no Error, is %p", (thrown, text) => expect(errorText(thrown)).toBe(text));
+    [
+      {
+        get message() {
+          throw new Error("not to be read");
+        },
+      },
+      "what was thrown cannot be read",
+    ],
+    [Object.assign(new Error(), { message: { code: 7 } }), "[object Object]"],
+    [
+      Object.assign(new Error("expected a, found leak-me"), { issues: [1, 2] }),
+      "validation failed: 2 issues",
+    ],
+  ])("of %p, which is no plain Error, is %p", (thrown, text) =>
+    expect(errorText(thrown)).toBe(text),
+  );
 
   test("shows no secret, also where it is cut", () => {
     expect(errorText(new Error("open postgres://me:hunter2@db/x"))).toBe(

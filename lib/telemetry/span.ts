@@ -40,7 +40,7 @@ export interface StartAttributes {
 
 /**
  * Starts a span.
- * @param attributesOf what it starts with; may not be asked for, where nobody records it
+ * @param attributesOf what it starts with; not asked for where nobody records it, or by a sampler as well
  */
 export function startSpan(
   name: string,

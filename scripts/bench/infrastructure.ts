@@ -1,4 +1,4 @@
-// The servers that the flow benchmark runs on: those of POSTGRES_URL and KAFKA_BROKERS, else embedded.
+// The servers that the benchmarks of the flow run on: those of POSTGRES_URL and KAFKA_BROKERS, else embedded.
 import { join } from "node:path";
 import { SQL } from "bun";
 import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";

@@ -5,13 +5,7 @@ import { parseArgs } from "node:util";
 import { startServices, type RunningServices } from "#lib/embedded/services.ts";
 import { markdownTable, percent, showSpread, spreadOf, whole } from "./figures.ts";
 import { allSettled, measureSettling, ORDER_BODIES, usageOfAll, usageSince } from "./flow.ts";
-import {
-  startInfrastructure,
-  startSpanSink,
-  type BenchDatabase,
-  type Infrastructure,
-  type SpanSink,
-} from "./infrastructure.ts";
+import { startInfrastructure, startSpanSink, type BenchDatabase } from "./infrastructure.ts";
 import { sendLoad, type Load } from "./load.ts";
 import { wholeNumber } from "./options.ts";
 
@@ -29,8 +23,6 @@ interface Settings {
 interface Side {
   readonly services: RunningServices;
   readonly database: BenchDatabase;
-  readonly infrastructure: Infrastructure;
-  stop(): Promise<void>;
 }
 
 /** Figures of one turn by name. */
@@ -54,6 +46,9 @@ export async function benchVersions(args: readonly string[]): Promise<void> {
   });
   const [folder, ...more] = positionals;
   if (!folder || more.length > 0) throw new Error("give the folder of the other checkout");
+  if (process.env["KAFKA_BROKERS"]) {
+    throw new Error("each side needs brokers of its own: run it without KAFKA_BROKERS");
+  }
   const settings: Settings = {
     rounds: wholeNumber("rounds", values.rounds, 8, { min: 1, max: 100 }),
     seconds: wholeNumber("seconds", values.seconds, 4, { min: 1, max: 600 }),
@@ -61,14 +56,15 @@ export async function benchVersions(args: readonly string[]): Promise<void> {
     isTelemetryOff: values.off === true,
   };
   const sides: Side[] = [];
+  const undo: (() => Promise<unknown>)[] = [];
   const stop = async () => {
-    for (const side of sides.splice(0)) await side.stop();
+    for (const run of undo.splice(0).toReversed()) await run().catch(console.error);
   };
   const end = () => void stop().finally(() => process.exit(130));
   process.once("SIGINT", end).once("SIGTERM", end);
   try {
     for (const checkout of [undefined, resolve(folder)]) {
-      sides.push(await startSide(checkout, settings));
+      sides.push(await startSide(checkout, settings, undo));
     }
     const turns: [Turn[], Turn[]] = [[], []];
     for (const side of sides) await sendLoad(posts(side, CONNECTIONS.many, WARM_UP.seconds));
@@ -87,37 +83,34 @@ export async function benchVersions(args: readonly string[]): Promise<void> {
   }
 }
 
-/** @param checkout its folder; undefined for this one. @throws Error where it does not start */
-async function startSide(checkout: string | undefined, settings: Settings): Promise<Side> {
+/**
+ * @param checkout its folder; undefined for this one
+ * @param undo what ends it is put there, bit by bit
+ * @throws Error where it does not start
+ */
+async function startSide(
+  checkout: string | undefined,
+  settings: Settings,
+  undo: (() => Promise<unknown>)[],
+): Promise<Side> {
   const infrastructure = await startInfrastructure();
-  let sink: SpanSink | undefined;
-  let services: RunningServices | undefined;
-  const stop = async () => {
-    await services?.stop();
-    await sink?.stop();
-    await infrastructure.stop();
-  };
-  try {
-    sink = await startSpanSink();
-    const database = await infrastructure.createDatabase(
-      "versions",
-      checkout && join(checkout, "migrations"),
-    );
-    services = await startServices({
-      ...(checkout && { checkout }),
-      postgresUrl: database.url,
-      kafkaBrokers: infrastructure.kafkaBrokers,
-      env: {
-        OTEL_EXPORTER_OTLP_ENDPOINT: sink.url,
-        OTEL_SDK_DISABLED: String(settings.isTelemetryOff),
-        EMAIL_DELAY_MS,
-      },
-    });
-    return { services, database, infrastructure, stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+  undo.push(() => infrastructure.stop());
+  const sink = await startSpanSink();
+  undo.push(() => sink.stop());
+  const migrations = checkout && join(checkout, "migrations");
+  const database = await infrastructure.createDatabase("versions", migrations);
+  const services = await startServices({
+    ...(checkout && { checkout }),
+    postgresUrl: database.url,
+    kafkaBrokers: infrastructure.kafkaBrokers,
+    env: {
+      OTEL_EXPORTER_OTLP_ENDPOINT: sink.url,
+      OTEL_SDK_DISABLED: String(settings.isTelemetryOff),
+      EMAIL_DELAY_MS,
+    },
+  });
+  undo.push(() => services.stop());
+  return { services, database };
 }
 
 function posts({ services }: Side, connections: number, seconds: number): Load {

@@ -46,16 +46,17 @@ export function isInMountedApp(request: Request): boolean {
   if (outer.route.path?.endsWith("/*")) {
     outer.mountedAt = isBelow ? outer.route.path.slice(0, -2) : "";
   }
-  outer.isNotedBelow = isBelow;
+  outer.isNotedBelow = isBelow && outer.route.path === undefined;
   return true;
 }
 
 /** Frameworks hand a request on under the end of its URL, and else as it was. */
 function isSame(outer: Request, inner: Request): boolean {
-  const name = "traceparent";
+  const isEqual = (name: string) => outer.headers.get(name) === inner.headers.get(name);
   return (
     outer.method === inner.method &&
-    outer.headers.get(name) === inner.headers.get(name) &&
+    isEqual("traceparent") &&
+    isEqual("host") &&
     pathAndQuery(outer).endsWith(pathAndQuery(inner).replace(/^\/(?=\?|$)/, ""))
   );
 }
@@ -72,9 +73,9 @@ function pathAndQuery({ url }: Request): string {
 export function wholeRoute(current: ServerRequest, route: string): string | undefined {
   const { mountedAt, isNotedBelow } = current;
   const { path } = current.route;
+  if (route === path) return undefined;
   current.mountedAt = undefined;
   if (path === undefined || mountedAt !== undefined) return (mountedAt ?? "") + route;
   // Some frameworks know their route only after the app below has said its own.
-  current.isNotedBelow = false;
   return isNotedBelow && route.endsWith("/*") ? route.slice(0, -2) + path : undefined;
 }

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { context, trace } from "@opentelemetry/api";
 import { Elysia, t } from "elysia";
 import { elysiaTelemetry } from "./elysia.ts";
-import { noteServerError } from "./server.ts";
+import { noteServerError, traceRequest } from "./server.ts";
 import { inSpan } from "../span.ts";
 import { described, recordSpans, type SpanRecording } from "../testing/record-spans.ts";
 
@@ -385,15 +385,22 @@ test("a mounted app belongs to the request of the app it is mounted in", async (
   const app = new Elysia()
     .use(elysiaTelemetry())
     .mount("/api", users)
-    .mount("/plain", () => new Response("plain"));
+    .mount("/plain", () => new Response("plain"))
+    .mount("/broken", (request) =>
+      traceRequest(request, () => {
+        throw new Error("broken");
+      }),
+    );
   const answer = await app.handle(new Request("http://host/api/users/7"));
   expect(await answer.text()).toBe("7");
   expect((await app.handle(new Request("http://host/api/nothing"))).status).toBe(404);
   await app.handle(new Request("http://host/plain/x"));
+  await app.handle(new Request("http://host/broken/x"));
   expect(recording.spans().map(({ name }) => name)).toEqual([
     "GET /api/users/:id",
     "GET /api/*",
     "GET /plain/*",
+    "GET /broken/*",
   ]);
 });
 

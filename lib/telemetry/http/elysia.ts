@@ -86,7 +86,8 @@ function registered(app: AnyElysia, method: string, path: string): object | unde
   return (
     routes.find((route) => route.method === wanted) ??
     routes.find(({ method: all }) => all === "ALL") ??
-    anywhere.get(`${wanted} ${path}`)
+    anywhere.get(`${wanted} ${path}`) ??
+    anywhere.get(`ALL ${path}`)
   );
 }
 

@@ -147,11 +147,15 @@ test("an app that is mounted in another, both traced, is one span with the whole
   const app = new Hono().use(honoTelemetry());
   app.mount("/inner", inner.fetch);
   app.mount("/plain", () => new Response("plain"));
+  const top = new Hono().use(honoTelemetry());
+  top.mount("/top", app.fetch);
   expect(await (await app.request("/inner/thing/3")).text()).toBe("thing");
   await app.request("/plain/x");
+  expect(await (await top.request("/top/inner/thing/3")).text()).toBe("thing");
   expect(recording.spans().map(({ name }) => name)).toEqual([
     "GET /inner/thing/:id",
     "GET /plain/*",
+    "GET /top/inner/thing/:id",
   ]);
 });
 
@@ -159,8 +163,17 @@ test("a request that an app makes of itself is none of a mounted app", async () 
   const app = new Hono().use(honoTelemetry());
   app.get("/part/:id", (c) => c.text("part"));
   app.get("/whole", async () => app.request("/part/1"));
+  app.get("/", (c) => c.text("home"));
+  app.get("/whole/home", async () => app.request("http://elsewhere/"));
   expect(await (await app.request("/whole")).text()).toBe("part");
-  expect(recording.spans().map(({ name }) => name)).toEqual(["GET /part/:id", "GET /whole"]);
+  const headers = { host: "host" };
+  expect(await (await app.request("/whole/home", { headers })).text()).toBe("home");
+  expect(recording.spans().map(({ name }) => name)).toEqual([
+    "GET /part/:id",
+    "GET /whole",
+    "GET /",
+    "GET /whole/home",
+  ]);
 });
 
 test("a WebSocket's request is answered 101", async () => {

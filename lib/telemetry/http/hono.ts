@@ -32,7 +32,7 @@ export function honoTelemetry(options: ServerOptions = {}): MiddlewareHandler {
           await next();
         } finally {
           // Hono hands on what was thrown and is no Error.
-          const route = routeOf(c);
+          const route = matchedRoute(c);
           if (route) noteRoute(route.path, lineOfRoute?.(route));
           if (c.error) noteServerError(c.error);
         }
@@ -47,7 +47,7 @@ export function honoTelemetry(options: ServerOptions = {}): MiddlewareHandler {
  * The route of a request that was answered: the one whose handler answered; where a middleware did, the
  * one that would have; and where there is none, the middleware's own path.
  */
-function routeOf(c: Context): Route | undefined {
+function matchedRoute(c: Context): Route | undefined {
   const routes = matchedRoutes(c);
   const answered = routes[c.req.routeIndex];
   const handler = routes.slice(c.req.routeIndex).find((route) => !isMiddleware(route));

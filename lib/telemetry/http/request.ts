@@ -14,7 +14,6 @@ import {
   ATTR_USER_AGENT_ORIGINAL,
 } from "../attributes.ts";
 import { redactPath, redactQuery } from "../logs/redact.ts";
-import { fixedSets } from "../optional.ts";
 import type { StartAttributes } from "../span.ts";
 
 /** A name or an IPv4 address, or an IPv6 address in brackets; then the port, if it is not the scheme's own. */
@@ -52,7 +51,8 @@ export function statusOf(
   response: Response | undefined | void,
 ): number {
   if (response && (response.status !== 200 || method !== "GET")) return response.status;
-  const isUpgrade = headers.get("upgrade")?.toLowerCase() === "websocket";
+  const isUpgrade =
+    headers.get("upgrade")?.toLowerCase() === "websocket" && headers.has("sec-websocket-key");
   if (isUpgrade && !response?.headers.has("content-type")) return 101;
   return response?.status ?? 204;
 }
@@ -67,25 +67,35 @@ export function requestAttributes(
   const own: Attributes = { [ATTR_URL_PATH]: redactPath(path) };
   if (method === "_OTHER") own[ATTR_HTTP_REQUEST_METHOD_ORIGINAL] = request.method;
   if (query !== "") own[ATTR_URL_QUERY] = redactQuery(query);
-  const key = `${method} ${scheme} ${host} ${userAgent}`;
-  return { shared: callerAttributes(key, method, scheme, host, userAgent), own };
+  return { shared: callerAttributes(method, scheme, host, userAgent), own };
 }
 
-/** What the requests of one client have in common. */
-const callerAttributes = fixedSets(
-  (method: string, scheme: string, host: string, userAgent: string): Attributes => {
-    const attributes: Attributes = {
-      [ATTR_HTTP_REQUEST_METHOD]: method,
-      [ATTR_URL_SCHEME]: scheme,
-    };
-    const [, name, ipv6, written] = HOST.exec(host) ?? [];
-    const address = name ?? ipv6;
-    const port = written === undefined ? (scheme === "https" ? 443 : 80) : Number(written);
-    if (address !== undefined && port > 0 && port <= 65_535) {
-      attributes[ATTR_SERVER_ADDRESS] = address;
-      attributes[ATTR_SERVER_PORT] = port;
-    }
-    if (userAgent !== "") attributes[ATTR_USER_AGENT_ORIGINAL] = userAgent;
-    return attributes;
-  },
-);
+/** Clients that are kept, and how long their names may be: they choose both. */
+const CALLERS = { max: 1_000, charactersMax: 300 };
+const callers = new Map<string, Attributes>();
+
+/** What the requests of one client have in common, made once. */
+function callerAttributes(
+  method: string,
+  scheme: string,
+  host: string,
+  userAgent: string,
+): Attributes {
+  const key = `${method} ${scheme} ${host} ${userAgent}`;
+  const known = callers.get(key);
+  if (known) return known;
+  const attributes: Attributes = { [ATTR_HTTP_REQUEST_METHOD]: method, [ATTR_URL_SCHEME]: scheme };
+  const [, name, ipv6, written] = HOST.exec(host) ?? [];
+  const address = name ?? ipv6;
+  const port = written === undefined ? (scheme === "https" ? 443 : 80) : Number(written);
+  if (address !== undefined && port > 0 && port <= 65_535) {
+    attributes[ATTR_SERVER_ADDRESS] = address;
+    attributes[ATTR_SERVER_PORT] = port;
+  }
+  if (userAgent !== "") attributes[ATTR_USER_AGENT_ORIGINAL] = userAgent;
+  if (key.length > CALLERS.charactersMax) return attributes;
+  // Those that come again are soon there again.
+  if (callers.size >= CALLERS.max) callers.clear();
+  callers.set(key, Object.freeze(attributes));
+  return attributes;
+}

@@ -48,6 +48,30 @@ test("any function that answers a request becomes a SERVER span, and answers as 
   ]);
 });
 
+test("an answer to a WebSocket's request that is none is what it is", async () => {
+  const upgrade = { connection: "upgrade", upgrade: "websocket" };
+  await traceRequest(request("/a", { headers: upgrade }), () => new Response(new Uint8Array([1])));
+  await traceRequest(request("/a", { headers: { ...upgrade, "sec-websocket-key": "x" } }), () => {
+    return Response.json({});
+  });
+  await traceRequest(request("/a", { headers: { ...upgrade, "sec-websocket-key": "x" } }), () => {
+    return undefined;
+  });
+  const statuses = recording
+    .spans()
+    .map(({ attributes }) => attributes["http.response.status_code"]);
+  expect(statuses).toEqual([200, 200, 101]);
+});
+
+test("a caller's long name is on its span, and is not kept", () => {
+  const agent = "x".repeat(3_000);
+  traceRequest(request("/a", { headers: { "user-agent": agent } }), () => new Response());
+  traceRequest(request("/a", { headers: { "user-agent": agent } }), () => new Response());
+  for (const { attributes } of recording.spans()) {
+    expect(attributes["user_agent.original"]).toBe(agent);
+  }
+});
+
 test.each([
   [
     "throws",

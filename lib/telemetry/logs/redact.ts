@@ -18,7 +18,8 @@ const SECRET_WORDS = [
 /** Too short to be looked for inside other words. */
 const SHORT_SECRET_WORDS = "pass|auth|jwt|sig|otp";
 /** Of a query's parameter the whole name, as these words have other meanings elsewhere. */
-const SECRET_PARAMETER = /^(?:key|code|sid|session(?:[-_.]?id)?|saml(?:request|response))$/i;
+const SECRET_PARAMETER =
+  /^(?:key|code|code_verifier|ticket|assertion|session|(?:php|j)?sess(?:ion)?[-_.]?id|(?:connect\.)?sid|saml(?:request|response))(?:\[\])?$/i;
 
 const SECRET_NAME = new RegExp(
   `(?:${SECRET_WORDS}|(?<![a-z])(?:${SHORT_SECRET_WORDS}))(?![a-z])`,

@@ -26,23 +26,27 @@ export function register(
 ): void {
   // The API's own complaint is an error with its stack, for each of the four.
   diag.disable();
-  context.setGlobalContextManager(contexts);
-  propagation.setGlobalPropagator(propagator);
+  if (context.setGlobalContextManager(contexts)) registered.push(context);
+  if (propagation.setGlobalPropagator(propagator)) registered.push(propagation);
   if (providers === undefined) return;
-  metrics.setGlobalMeterProvider(providers.meters);
-  if (trace.setGlobalTracerProvider(providers.tracers)) return;
+  if (metrics.setGlobalMeterProvider(providers.meters)) registered.push(metrics);
+  if (trace.setGlobalTracerProvider(providers.tracers)) {
+    registered.push(trace);
+    return;
+  }
   logger.warn(
     `${whoIsFirst()} was registered first and traces this process: this set-up exports no spans`,
   );
 }
 
-/** Takes back what was registered, so that it can be done again. */
+/** What is ours of the API's globals, also where this file was loaded anew. */
+const REGISTERED = Symbol.for(`telemetry registered by ${import.meta.dir}`);
+const registered = ((globalThis as { [REGISTERED]?: { disable(): void }[] })[REGISTERED] ??= []);
+
+/** Takes back what was registered here, and nothing of others', so that it can be done again. */
 export function unregister(): void {
   diag.disable();
-  context.disable();
-  propagation.disable();
-  metrics.disable();
-  trace.disable();
+  for (const api of registered.splice(0)) api.disable();
 }
 
 /** A Bun that traces by itself registers before any program's first line. */

@@ -84,6 +84,12 @@ test("blocks arrive as one request at the signal's path, with the headers that t
   expect(arrived[0]?.headers["content-encoding"]).toBeUndefined();
 });
 
+test("a header of the user's takes the place of ours, whatever letters it is written in", async () => {
+  const { arrived, url } = collector(status(200));
+  await senderTo(url, { OTEL_EXPORTER_OTLP_HEADERS: "User-Agent=mine" }).send(BODIES, LONG_MS);
+  expect(arrived[0]?.headers["user-agent"]).toBe("mine");
+});
+
 test("gzip is used where it is asked for", async () => {
   const { arrived, url } = collector();
   await senderTo(url, { OTEL_EXPORTER_OTLP_COMPRESSION: "gzip" }).send(BODIES, LONG_MS);

@@ -101,13 +101,11 @@ export class BlockSender {
     try {
       const response = await fetch(url, {
         method: "POST",
-        // Those of the user's go last, as with the SDK's exporter.
-        headers: {
+        headers: withOwn(headers, {
           "content-type": "application/x-protobuf",
           "user-agent": `${SCOPE_NAME}/${SCOPE_VERSION}`,
           ...(isCompressed && { "content-encoding": "gzip" }),
-          ...headers,
-        },
+        }),
         body: body as Uint8Array<ArrayBuffer>,
         signal,
         proxy,
@@ -145,6 +143,13 @@ export class BlockSender {
 }
 
 const compress = promisify(gzip);
+
+/** The user's headers take the place of ours, whatever letters their names are written in. */
+function withOwn(theirs: Record<string, string>, ours: Record<string, string>): Headers {
+  const headers = new Headers(ours);
+  for (const name in theirs) headers.set(name, theirs[name] ?? "");
+  return headers;
+}
 
 function withJitter(ms: number): number {
   return ms * (1 + BACKOFF.jitter * (2 * Math.random() - 1));

@@ -58,7 +58,10 @@ export class SpanQueue {
 
   /** Takes a span that has ended. */
   add(span: RecordedSpan, scope: InstrumentationScope): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed) {
+      this.#metrics.drop(1, "already_shutdown");
+      return;
+    }
     const writer = this.#writer;
     if (
       this.#blockSpans + writer.spans >= this.#limits.maxQueueSize ||

@@ -21,18 +21,30 @@ export class RemoteParent implements SpanContext {
   readonly spanId: string;
   traceFlags: number;
   traceState?: TraceState;
-  readonly trace: TraceId;
-  readonly first: number;
-  readonly last: number;
+  readonly #trace: TraceId;
+  readonly #first: number;
+  readonly #last: number;
 
   /** @param text a valid traceparent of version 00 */
   constructor(text: string) {
     this.traceId = text.slice(3, 35);
     this.spanId = text.slice(36, 52);
-    this.trace = TraceId.of(this.traceId);
-    this.first = wordAt(this.spanId, 0);
-    this.last = wordAt(this.spanId, 8);
-    this.traceFlags = wordAt(`${text.slice(53)}000000`, 0) & 0xff;
+    this.traceFlags = Number.parseInt(text.slice(53), 16);
+    this.#trace = TraceId.of(this.traceId);
+    this.#first = wordAt(this.spanId, 0);
+    this.#last = wordAt(this.spanId, 8);
+  }
+
+  get trace(): TraceId {
+    return this.#trace;
+  }
+
+  get first(): number {
+    return this.#first;
+  }
+
+  get last(): number {
+    return this.#last;
   }
 }
 
