@@ -2,9 +2,9 @@
 import { chown, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { SQL } from "bun";
 import { freePort } from "#lib/embedded/free-port.ts";
 import { unprivilegedAccount, type Account } from "./account.ts";
+import { sqlAnswers } from "./sql-answers.ts";
 import { until } from "./until.ts";
 
 /** A running MariaDB with an empty database `orderflow`. */
@@ -126,15 +126,7 @@ class Program {
   async answers(url: string): Promise<void> {
     const answer = async () => {
       if (this.#process.exitCode !== null) await this.succeeds();
-      const sql = new SQL(url, { max: 1, connectionTimeout: 5 });
-      try {
-        await sql`SELECT 1`;
-        return true;
-      } catch {
-        return false;
-      } finally {
-        await sql.close({ timeout: 0 });
-      }
+      return await sqlAnswers(url);
     };
     await until("MariaDB answers", answer, START_TIMEOUT_MS, 100);
   }

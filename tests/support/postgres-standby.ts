@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { SQL } from "bun";
 import { freePort } from "#lib/embedded/free-port.ts";
 import { unprivilegedAccount, type Account } from "./account.ts";
+import { sqlAnswers } from "./sql-answers.ts";
 import { until } from "./until.ts";
 
 /** One server of the two. */
@@ -152,15 +153,7 @@ class Server {
   async answers(url: string): Promise<void> {
     const answer = async () => {
       if (this.#process.exitCode !== null) throw new Error(`it ended:\n${this.#words}`);
-      const sql = new SQL(url, { max: 1, connectionTimeout: 5 });
-      try {
-        await sql`SELECT 1`;
-        return true;
-      } catch {
-        return false;
-      } finally {
-        await sql.close({ timeout: 0 });
-      }
+      return await sqlAnswers(url);
     };
     await until("PostgreSQL answers", answer, START_TIMEOUT_MS, 100);
   }
