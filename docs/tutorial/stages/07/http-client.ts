@@ -1,0 +1,45 @@
+// HTTP out: one CLIENT span a request that is sent, and the headers that make the receiver its child.
+import { context, propagation, SpanKind, type TextMapSetter } from "@opentelemetry/api";
+import { failSpan } from "./errors.ts";
+import { inSpan } from "./tracing.ts";
+
+// #region setter
+const intoHeaders: TextMapSetter<Headers> = {
+  set: (headers, name, value) => headers.set(name, value),
+};
+// #endregion setter
+
+// #region fetch
+/** `fetch`, traced. `resendCount`: which try of the same request it is, 0 for the first. */
+export async function tracedFetch(
+  url: string,
+  init: RequestInit = {},
+  resendCount = 0,
+): Promise<Response> {
+  const method = init.method ?? "GET";
+  const { hostname, port, protocol } = new URL(url);
+  const attributes = {
+    "http.request.method": method,
+    "url.full": url,
+    "server.address": hostname,
+    "server.port": Number(port) || (protocol === "https:" ? 443 : 80),
+    ...(resendCount > 0 && { "http.request.resend_count": resendCount }),
+  };
+  return await inSpan(
+    method,
+    async (span) => {
+      const headers = new Headers(init.headers);
+      propagation.inject(context.active(), headers, intoHeaders);
+      const response = await fetch(url, { ...init, headers });
+      span.setAttribute("http.response.status_code", response.status);
+      // Whoever asked did not get what it asked for: here a 4xx is a failure, too.
+      if (response.status >= 400) {
+        const type = String(response.status);
+        failSpan(span, { type, text: `${hostname} answered ${type}` });
+      }
+      return response;
+    },
+    { kind: SpanKind.CLIENT, attributes },
+  );
+}
+// #endregion fetch

@@ -1,0 +1,46 @@
+// The gateway: what a customer talks to. It hands on to the orders service what comes in.
+import { Elysia } from "elysia";
+import { elysiaTelemetry } from "#lib/telemetry/http/elysia.ts";
+import { tracedFetch } from "#lib/telemetry/http/client.ts";
+import { logger, startTelemetry } from "#lib/telemetry/index.ts";
+
+const { PORT, ORDERS_URL } = process.env;
+
+const telemetry = startTelemetry({ name: "gateway", version: "1.0.0" });
+
+new Elysia()
+  .use(elysiaTelemetry())
+  .post("/orders", async ({ body }) => {
+    const init = {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    };
+    const answer = await askOrders("/orders", init);
+    logger.info("handed an order on");
+    return answer;
+  })
+  .get("/orders", async () => await askOrders("/orders"))
+  .get("/orders/:id", async ({ params }) => {
+    return await askOrders(`/orders/${encodeURIComponent(params.id)}`);
+  })
+  .listen({ hostname: "127.0.0.1", port: Number(PORT) });
+
+// #region ask-orders
+/** Whose fault it is, the status says: 4xx the customer's, 502 that of the service behind. */
+async function askOrders(path: string, init?: RequestInit): Promise<Response> {
+  try {
+    const { status, headers, body } = await tracedFetch(`${ORDERS_URL}${path}`, init);
+    const type = headers.get("content-type") ?? "text/plain";
+    return new Response(body, { status, headers: { "content-type": type } });
+  } catch {
+    return Response.json({ error: "the orders service does not answer" }, { status: 502 });
+  }
+}
+// #endregion ask-orders
+
+process.once("SIGTERM", end).once("SIGINT", end);
+async function end() {
+  await telemetry.shutdown();
+  process.exit(0);
+}
