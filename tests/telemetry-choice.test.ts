@@ -4,7 +4,7 @@ import { cp, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startTraceStore } from "#lib/embedded/traces/index.ts";
-import { speed } from "#lib/telemetry/optional.ts";
+import { speed, SPEED_PARTS } from "#lib/telemetry/optional.ts";
 import { startFakeCollector } from "./support/conventions/fake-collector.ts";
 import { recordedSpans } from "./support/conventions/recorded.ts";
 
@@ -74,6 +74,16 @@ const SDK = "BasicTracerProvider";
 test.each([
   // Where the folder was deleted there is the SDK's alone.
   ["by itself", {}, speed ? "SpeedyTracerProvider" : SDK, 1, 0],
+  ...Object.keys(SPEED_PARTS).map(
+    (part) =>
+      [
+        `ORDERFLOW_TELEMETRY_SPEED=${part}`,
+        { env: { ORDERFLOW_TELEMETRY_SPEED: part } },
+        part === "tracer" && speed ? "SpeedyTracerProvider" : SDK,
+        1,
+        0,
+      ] as const,
+  ),
   ["ORDERFLOW_TELEMETRY_SPEED=off", { env: { ORDERFLOW_TELEMETRY_SPEED: "off" } }, SDK, 1, 0],
   ["without the folder", { withSpeed: false }, SDK, 1, 0],
   [

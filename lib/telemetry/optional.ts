@@ -6,10 +6,19 @@
 import { ROOT_CONTEXT, type Attributes, type Context, type Span } from "@opentelemetry/api";
 import type { Learning, Speed } from "./optional-folders.ts";
 
-/** What is only for speed; undefined where the folder was deleted, and with ORDERFLOW_TELEMETRY_SPEED=off. */
-export const speed = isOff("ORDERFLOW_TELEMETRY_SPEED")
-  ? undefined
-  : optional(() => require("./speed/index.ts") as Speed);
+/** The parts of `speed/` that can be had alone, so that each can be measured. */
+export const SPEED_PARTS = {
+  contexts: ["EMPTY_CONTEXT", "LinkedContextManager"],
+  headers: ["parseTraceparent"],
+  attributes: ["fixed", "fixedSets"],
+  tracer: ["createTracerProvider", "SpeedyTracer"],
+} as const satisfies Record<string, readonly (keyof Speed)[]>;
+
+/**
+ * What is only for speed: undefined where the folder was deleted, and with ORDERFLOW_TELEMETRY_SPEED=off.
+ * With names of parts, as in `contexts,tracer`, it is these alone.
+ */
+export const speed = wantedParts(process.env["ORDERFLOW_TELEMETRY_SPEED"] ?? "");
 
 const learning = optional(() => require("./learning/index.ts") as Learning);
 
@@ -21,7 +30,7 @@ export const EMPTY_CONTEXT: Context = speed?.EMPTY_CONTEXT ?? ROOT_CONTEXT;
  * any more, and is known again.
  */
 export function fixed(attributes: Attributes): Attributes {
-  return speed ? speed.fixed(attributes) : Object.freeze(attributes);
+  return speed?.fixed?.(attributes) ?? Object.freeze(attributes);
 }
 
 /**
@@ -32,7 +41,7 @@ export function fixed(attributes: Attributes): Attributes {
 export function fixedSets<Parts extends readonly unknown[]>(
   make: (...parts: Parts) => Attributes,
 ): (key: string, ...parts: Parts) => Attributes {
-  return speed ? speed.fixedSets(make) : (_key, ...parts) => make(...parts);
+  return speed?.fixedSets?.(make) ?? ((_key, ...parts) => make(...parts));
 }
 
 /**
@@ -71,8 +80,16 @@ export function showInjected(from: Context, headers: Readonly<Record<string, str
   learning?.showInjected(from, headers);
 }
 
-function isOff(variable: string): boolean {
-  return process.env[variable]?.trim().toLowerCase() === "off";
+/** @param words what is not known among them is told where the environment is read, and left aside here */
+function wantedParts(words: string): Partial<Speed> | undefined {
+  const wanted = words.split(",").map((word) => word.trim().toLowerCase());
+  if (wanted.includes("off") || wanted.includes("none")) return undefined;
+  const all = optional(() => require("./speed/index.ts") as Speed);
+  const names = Object.entries(SPEED_PARTS).flatMap(([part, of]) => {
+    return wanted.includes(part) ? of : [];
+  });
+  if (!all || names.length === 0) return all;
+  return Object.fromEntries(names.map((name) => [name, all[name]]));
 }
 
 /** @throws what the folder's own code throws while it is loaded; that it is missing is no error */

@@ -49,7 +49,7 @@ export function startSpan(
   attributesOf: () => StartAttributes,
 ): Span {
   const own = tracer();
-  if (speed && own instanceof speed.SpeedyTracer) {
+  if (speed?.SpeedyTracer && own instanceof speed.SpeedyTracer) {
     return own.startSpanWith(name, kind, parent, attributesOf);
   }
   const { shared, own: more } = attributesOf();

@@ -38,7 +38,7 @@ const REMOTE_TRACE = createContextKey("orderflow.propagation.remote-trace");
  */
 export class TraceContextPropagator extends W3CTraceContextPropagator {
   override extract(parent: Context, carrier: unknown, getter: TextMapGetter): Context {
-    const usual = speed?.parseTraceparent(String(getter.get(carrier, TRACEPARENT) ?? ""));
+    const usual = speed?.parseTraceparent?.(String(getter.get(carrier, TRACEPARENT) ?? ""));
     const extracted = usual
       ? trace.setSpanContext(parent, usual)
       : super.extract(parent, carrier, withoutTracestate(getter));

@@ -7,7 +7,7 @@ import { showProfiles } from "./profile.ts";
 import { benchSizes } from "./sizes.ts";
 import { benchVersions } from "./versions.ts";
 
-const USAGE = `usage: bun run bench overhead [--rounds N] [--ms N] [--only ID,ID] [--peers] [--profile FOLDER]
+const USAGE = `usage: bun run bench overhead [--rounds N] [--ms N] [--only ID,ID] [--peers] [--steps] [--profile FOLDER]
        bun run bench flow [--rounds N] [--seconds N] [--warm-up SECONDS] [--large] [--profile FOLDER]
        bun run bench versions FOLDER [--rounds N] [--seconds N] [--orders N] [--off]
        bun run bench hanging [--rounds N] [--seconds N]

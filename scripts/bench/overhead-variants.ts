@@ -1,4 +1,5 @@
 // What bun run bench overhead compares: ways to trace one route, each with the bare route it is held against.
+import { SPEED_PARTS } from "#lib/telemetry/optional.ts";
 import type { Instrumentation } from "./overhead-server.ts";
 
 export interface Variant {
@@ -79,6 +80,12 @@ const OURS: readonly Variant[] = [
   },
 ];
 
+/** From the plain path to the whole layer: one part of lib/telemetry/speed/ more each. */
+const STEPS: readonly Variant[] = Object.keys(SPEED_PARTS).map((part, index, parts) => {
+  const env = { ORDERFLOW_TELEMETRY_SPEED: parts.slice(0, index + 1).join(",") };
+  return { id: `with-${part}`, name: `and ${part}`, server: "layer", env };
+});
+
 /** Node's spans cost what they cost beside Node's own bare route: Elysia's would say more of Bun than of tracing. */
 const PEERS: readonly Variant[] = [
   {
@@ -113,21 +120,27 @@ const PEERS: readonly Variant[] = [
   },
 ];
 
-const ALL = [...OURS, ...PEERS];
+const ALL = [...OURS, ...STEPS, ...PEERS];
 
 /**
  * The variants to measure, each with the bare one that it is compared with.
  * @param only ids with commas between; none means all that need no Node
- * @param peers whether those on Node take part, whatever `only` names
+ * @param sets which others take part, whatever `only` names: those on Node; the plain path and each
+ *   part of speed/ that is added to it
  * @throws Error that lists the ids, for one which is not known
  */
-export function chooseVariants(only: string | undefined, peers: boolean): readonly Variant[] {
-  const ids = new Set(only?.split(",") ?? OURS.map(({ id }) => id));
+export function chooseVariants(
+  only: string | undefined,
+  sets: { peers?: boolean | undefined; steps?: boolean | undefined } = {},
+): readonly Variant[] {
+  const usual = sets.steps ? ["bare", "plain"] : OURS.map(({ id }) => id);
+  const ids = new Set(only?.split(",") ?? usual);
   for (const id of ids) {
     if (ALL.some((variant) => variant.id === id)) continue;
     throw new Error(`--only takes ${ALL.map((variant) => variant.id).join(", ")}`);
   }
-  for (const { id } of peers ? PEERS : []) ids.add(id);
+  for (const { id } of sets.peers ? PEERS : []) ids.add(id);
+  for (const { id } of sets.steps ? STEPS : []) ids.add(id);
   const bases = new Set(ALL.filter(({ id }) => ids.has(id)).map(baseOf));
   return ALL.filter(({ id }) => ids.has(id) || bases.has(id));
 }

@@ -28,10 +28,10 @@ type Server = ReturnType<typeof startServer> & { url: string; samples: Sample[] 
 
 /** Gives the variants load in turns and prints a table. @param args see the usage text */
 export async function benchOverhead(args: readonly string[]): Promise<void> {
-  const flags = readFlags(args, ["rounds", "ms", "only", "profile"], ["peers"]);
+  const flags = readFlags(args, ["rounds", "ms", "only", "profile"], ["peers", "steps"]);
   const rounds = wholeNumber("rounds", flags.rounds, 25, { min: 1, max: 10_000 });
   const ms = wholeNumber("ms", flags.ms, 400, { min: 100, max: 60_000 });
-  const variants = chooseVariants(flags.only, flags.peers ?? false);
+  const variants = chooseVariants(flags.only, flags);
   const profileFolder = flags.profile && resolve(flags.profile);
   const nodeVersion = variants.some(isPeer) ? await prepareNodePeers() : undefined;
 

@@ -11,6 +11,7 @@ import {
   TraceIdRatioBasedSampler,
   type Sampler,
 } from "@opentelemetry/sdk-trace-base";
+import { SPEED_PARTS } from "../optional.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
@@ -65,6 +66,7 @@ const SPAN_LIMIT_DEFAULT = 128;
 export function readEnvironment(env: Env): TelemetrySettings {
   const reader = new Reader(env);
   reader.boolean("OTEL_SDK_DISABLED");
+  reader.list("ORDERFLOW_TELEMETRY_SPEED", ["on", "off", ...Object.keys(SPEED_PARTS)], ["on"]);
   const signals = (["TRACES", "METRICS", "LOGS"] as const).map((signal) => {
     const { known, fallback } = EXPORTERS[signal];
     const exporters = reader.list(`OTEL_${signal}_EXPORTER`, known, fallback);

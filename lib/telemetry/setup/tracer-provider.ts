@@ -57,7 +57,7 @@ export function createTracerProvider(
     : undefined;
   const isOurs = !own.spanProcessors?.length && !own.sampler && !own.spanExporter;
   return (
-    (isOurs && speed?.createTracerProvider(tracing, env, queue, ending)) ||
+    (isOurs && speed?.createTracerProvider?.(tracing, env, queue, ending)) ||
     createPlainProvider(tracing, env, queue, own, ending)
   );
 }
