@@ -84,6 +84,19 @@ describe("the waterfall", () => {
     ]);
   });
 
+  test("of children that start in one millisecond, the one that ends first goes first", () => {
+    const spans = [
+      span(9, "INSERT items", [0, 1], 1),
+      span(1, "place order", [0, 9]),
+      span(2, "COMMIT", [0, 3], 1),
+      span(5, "INSERT orders", [0, 2], 1),
+    ];
+    const names = render(traceOf({ orders: spans }))
+      .slice(2)
+      .map((line) => /[├└] (\w+ ?[a-z]*)/.exec(line)?.[1]?.trim());
+    expect(names).toEqual([undefined, "INSERT items", "INSERT orders", "COMMIT"]);
+  });
+
   test("puts children in the order of their starts, whatever order they arrived in", () => {
     const spans = [
       span(4, "third", [3, 4], 1),
@@ -93,6 +106,13 @@ describe("the waterfall", () => {
     ];
     expect(spanNames(render(traceOf({ a: spans })))).toEqual(["root", "first", "second", "third"]);
     expect(render(traceOf({ a: spans.toReversed() }))).toEqual(render(traceOf({ a: spans })));
+  });
+
+  test("leaves children of the same start in the order of their arrival", () => {
+    const names = ["BEGIN", "INSERT", "COMMIT"];
+    const steps = names.map((name, n) => span(9 - n, name, [1, 2], 1));
+    const spans = [...steps, span(1, "root", [0, 10])];
+    expect(spanNames(render(traceOf({ a: spans })))).toEqual(["root", ...names]);
   });
 
   test("marks a failed span and says why, but no other", () => {
