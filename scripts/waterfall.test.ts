@@ -108,13 +108,6 @@ describe("the waterfall", () => {
     expect(render(traceOf({ a: spans.toReversed() }))).toEqual(render(traceOf({ a: spans })));
   });
 
-  test("leaves children of the same start in the order of their arrival", () => {
-    const names = ["BEGIN", "INSERT", "COMMIT"];
-    const steps = names.map((name, n) => span(9 - n, name, [1, 2], 1));
-    const spans = [...steps, span(1, "root", [0, 10])];
-    expect(spanNames(render(traceOf({ a: spans })))).toEqual(["root", ...names]);
-  });
-
   test("marks a failed span and says why, but no other", () => {
     const trace = traceOf({
       a: [

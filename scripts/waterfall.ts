@@ -18,8 +18,8 @@ export interface WaterfallOptions {
 }
 
 /**
- * Draws a trace. Children stand in the order of their starts, whatever order they arrived in, and of the
- * same start in that of their arrival; a span whose parent is missing stands as a root, marked `?`; a failed one is marked `✗`, its message below.
+ * Draws a trace. Children stand in the order of their starts, whatever order they arrived in; a span
+ * whose parent is missing stands as a root, marked `?`; a failed one is marked `✗`, its message below.
  * @returns lines, the last one ended too; "" for a trace without spans
  */
 export function renderWaterfall(trace: OtlpTrace, options: WaterfallOptions): string {
@@ -131,13 +131,12 @@ function treeRows(spans: readonly SpanInContext[]): Row[] {
 
 /**
  * The SDK's starts are whole milliseconds: of those that start in the same one, which follow each other
- * more often than not, the one that ends first goes first.
+ * more often than not, the one that ends first goes first. Else it is as they arrived.
  */
 function byStart(a: SpanInContext, b: SpanInContext): number {
   return (
     compare(a.span.startTimeUnixNano, b.span.startTimeUnixNano) ||
-    compare(a.span.endTimeUnixNano, b.span.endTimeUnixNano) ||
-    (a.span.spanId < b.span.spanId ? -1 : Number(a.span.spanId > b.span.spanId))
+    compare(a.span.endTimeUnixNano, b.span.endTimeUnixNano)
   );
 }
 

@@ -113,8 +113,14 @@ export const STAGES: readonly Stage[] = [
 export const ROOT = join(import.meta.dir, "../..");
 /** Pages and stages' solutions. */
 export const CHAPTER = join(ROOT, "docs/tutorial");
-/** Where the reader works, and where the parts keep their state. */
-export const WORKSPACE = join(ROOT, ".orderflow/tutorial");
+
+/**
+ * Where the reader works, and where the parts keep their state. TUTORIAL_FOLDER moves it, within the
+ * checkout: elsewhere the reader's programs would not find their packages.
+ */
+export function workspace(): string {
+  return process.env["TUTORIAL_FOLDER"] || join(ROOT, ".orderflow/tutorial");
+}
 
 /** @returns the stage, or undefined where there is none of that id */
 export function stageOf(id: string): Stage | undefined {

@@ -1,0 +1,240 @@
+/** Starts a stage's programs with a database, a broker and a collector of their own. */
+import { freePort } from "#lib/embedded/free-port.ts";
+import type { Parts } from "../parts.ts";
+import type { Program, Stage } from "../stages.ts";
+import { startCollector } from "./collector.ts";
+import { createDatabase } from "./database.ts";
+import { startKafka } from "./kafka.ts";
+import { Programs, type ProgramsOptions } from "./programs.ts";
+import { startRecordingProxy, type RecordingProxy } from "./recording-proxy.ts";
+import { createRequests } from "./request.ts";
+import { tracesOf } from "./seen-span.ts";
+import type { System } from "./system.ts";
+import { seenWhen } from "./wait.ts";
+
+/** Variables for one program, or for all. */
+export type ProgramEnv = Readonly<
+  Partial<Record<Program | "all", Readonly<Record<string, string>>>>
+>;
+
+/** See {@link startSystem}. */
+export interface SystemOptions extends Pick<
+  ProgramsOptions,
+  "onLine" | "onUnexpectedEnd" | "readyTimeoutMs"
+> {
+  /** With the programs' files and schema.sql. */
+  readonly folder: string;
+  readonly stage: Stage;
+  readonly parts: Parts;
+  /** @default the stage's */
+  readonly programs?: readonly Program[];
+  /** Added to the programs' environment. */
+  readonly env?: ProgramEnv;
+  /** Gateway on 4000, orders on 4001, shipping on 4002, where these are free. @default any free ones */
+  readonly preferPorts?: boolean;
+  /** Whether the viewer gets the spans, too. @default true */
+  readonly forward?: boolean;
+  /** Gives the start up, and later every wait. */
+  readonly signal?: AbortSignal;
+}
+
+const PORTS: Readonly<Record<Program, number>> = {
+  gateway: 4000,
+  orders: 4001,
+  shipping: 4002,
+  worker: 4003,
+};
+const PROGRAMS = Object.keys(PORTS) as Program[];
+
+/** Who may call whom over HTTP, and so has a recording proxy before it. */
+const CALLS: readonly (readonly [from: Program, to: Program, variable: string])[] = [
+  ["gateway", "orders", "ORDERS_URL"],
+  ["worker", "orders", "ORDERS_URL"],
+  ["shipping", "orders", "ORDERS_URL"],
+  ["gateway", "shipping", "SHIPPING_URL"],
+];
+
+const WAIT_TIMEOUT_MS = 4_000;
+const SETTLE_MS = 200;
+const QUIET_MS = 300;
+const QUIET_TIMEOUT_MS = 3_000;
+
+/**
+ * Starts everything and waits until all programs are ready.
+ * @throws ReaderError where a program does not become ready, or schema.sql is not taken; the signal's
+ *   reason; nothing is left running then
+ */
+export async function startSystem(options: SystemOptions): Promise<System> {
+  const { folder, stage, parts, programs: wanted = stage.programs } = options;
+  const ended = new AbortController();
+  const signal = AbortSignal.any([ended.signal, ...(options.signal ? [options.signal] : [])]);
+  await using undo = new AsyncDisposableStack();
+
+  const collector = startCollector(options.forward === false ? undefined : parts.otlpUrl);
+  undo.defer(() => collector.stop());
+  const database = await createDatabase(parts.postgresUrl, folder);
+  undo.defer(() => database.drop());
+  const kafka = await startKafka();
+  undo.defer(() => kafka.stop());
+
+  const ports = portsFor(options.preferPorts ?? false);
+  const urlOf = (program: Program) =>
+    program !== "worker" && wanted.includes(program) ? `http://127.0.0.1:${ports[program]}` : "";
+  const proxies = new Map<string, RecordingProxy>();
+  const envs = new Map<Program, Record<string, string>>();
+  for (const [from, to, variable] of CALLS) {
+    if (!wanted.includes(from) || !stage.programs.includes(to)) continue;
+    const proxy = await startRecordingProxy(from, to, `http://127.0.0.1:${ports[to]}`);
+    undo.defer(() => proxy.stop());
+    proxies.set(`${from} ${to}`, proxy);
+    envs.set(from, { ...envs.get(from), [variable]: proxy.url });
+  }
+
+  const programs = new Programs({
+    ...options,
+    programs: wanted,
+    ports,
+    envOf: (program) => ({
+      ...ownEnvironment(),
+      PORT: String(ports[program]),
+      ...envs.get(program),
+      POSTGRES_URL: database.url,
+      KAFKA_BROKERS: kafka.brokers,
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      // Soon, so that nobody waits for what a program has to show.
+      OTEL_BSP_SCHEDULE_DELAY: "100",
+      OTEL_METRIC_EXPORT_INTERVAL: "500",
+      // kafkajs sets timers to times that have passed, and Bun says so: three lines that lead nowhere.
+      NODE_NO_WARNINGS: "1",
+      ...options.env?.all,
+      ...options.env?.[program],
+    }),
+    isGroupStable: () => kafka.isStable("worker"),
+    // A program's consumer group has its name.
+    evictMembers: (program) => kafka.evictMembers(program),
+    signal,
+  });
+  undo.defer(async () => void (await programs.stop("SIGTERM")));
+  undo.defer(() => ended.abort(new Error("the system has been stopped")));
+  await programs.startAll();
+
+  const when: System["when"] = (look, condition, timeoutMs = WAIT_TIMEOUT_MS) =>
+    seenWhen(look, condition, { timeoutMs, signal });
+  const hops = () =>
+    [...proxies.values()]
+      .flatMap((proxy) => proxy.hops())
+      .toSorted((a, b) => a.startedMs - b.startedMs);
+  const start: System["start"] = (program) => programs.start(program);
+  const stop: System["stop"] = (program) =>
+    programs.stop("SIGTERM", program === undefined ? wanted : [program]);
+  let crashesForgotten = 0;
+  const owned = undo.move();
+
+  return {
+    urls: Object.fromEntries(PROGRAMS.map((program) => [program, urlOf(program)])) as Record<
+      Program,
+      string
+    >,
+    postgresUrl: database.url,
+    kafkaBrokers: kafka.brokers,
+    ...createRequests(urlOf, signal),
+    spans: () => collector.spans(),
+    spansWhen: (condition, timeoutMs = WAIT_TIMEOUT_MS) =>
+      seenWhen(() => collector.spans(), condition, { timeoutMs, settleMs: SETTLE_MS, signal }),
+    traces: () => tracesOf(collector.otlpSpans()),
+    metrics: () => collector.metrics(),
+    logs: () => collector.logs(),
+    collector: collector.control,
+    hops,
+    disturb(from, fault, to = "orders") {
+      const proxy = proxies.get(`${from} ${to}`);
+      if (!proxy) throw new Error(`there is no proxy between ${from} and ${to}`);
+      proxy.disturb(fault);
+    },
+    records: (topic) => kafka.records(topic),
+    recordsWhen: (topic, condition, timeoutMs) =>
+      when(() => kafka.records(topic), condition, timeoutMs),
+    consumed: ({ program = "worker", topic = "order.created", timeoutMs } = {}) =>
+      when(
+        () => kafka.hasConsumed(program, topic),
+        (hasConsumed) => hasConsumed,
+        timeoutMs,
+      ),
+    produce: (topic, ...records) => kafka.produce(topic, records),
+    rows: (text, values) => database.rows(text, values),
+    rowsWhen: <Row>(
+      text: string,
+      condition: (rows: readonly Row[]) => boolean,
+      timeoutMs?: number,
+    ) => when(() => database.rows<Row>(text), condition, timeoutMs),
+    async confirmed(id, timeoutMs) {
+      const text = "SELECT FROM orders WHERE id::text = $1 AND status = 'confirmed'";
+      const look = async () => (await database.rows(text, [id])).length > 0;
+      return await when(look, (isConfirmed) => isConfirmed, timeoutMs);
+    },
+    statements: () => parts.statements(database.name),
+    when,
+    output: (program) => programs.output(program),
+    crashes: () => programs.crashes.slice(crashesForgotten),
+    get isWhole() {
+      return programs.areAllRunning;
+    },
+    kill: async (program) => void (await programs.stop("SIGKILL", [program])),
+    stop,
+    start,
+    async restart(program) {
+      await stop(program);
+      await start(program);
+    },
+    async forget() {
+      collector.control.resume();
+      for (const proxy of proxies.values()) proxy.calm();
+      await untilQuiet(() => `${collector.spans().length} ${hops().length}`, signal);
+      collector.forget();
+      for (const proxy of proxies.values()) proxy.forget();
+      programs.clearOutput();
+      crashesForgotten = programs.crashes.length;
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** Waits until what is seen has been the same for a moment. */
+async function untilQuiet(look: () => string, signal: AbortSignal): Promise<void> {
+  let last = look();
+  let sinceMs = performance.now();
+  const isQuiet = (seen: string) => {
+    if (seen !== last) sinceMs = performance.now();
+    last = seen;
+    return performance.now() - sinceMs >= QUIET_MS;
+  };
+  await seenWhen(look, isQuiet, { timeoutMs: QUIET_TIMEOUT_MS, signal });
+}
+
+function portsFor(preferred: boolean): Readonly<Record<Program, number>> {
+  const entries = PROGRAMS.map((program) => {
+    const port = PORTS[program];
+    return [program, preferred && isFree(port) ? port : freePort()] as const;
+  });
+  return Object.fromEntries(entries) as Record<Program, number>;
+}
+
+function isFree(port: number): boolean {
+  try {
+    Bun.listen({ hostname: "127.0.0.1", port, socket: { data() {} } }).stop(true);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What a program needs of the machine; no more, as a proxy or an OTEL_ variable would change what it does. */
+function ownEnvironment(): Record<string, string> {
+  const names = ["PATH", "HOME", "TMPDIR"];
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}
