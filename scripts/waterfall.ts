@@ -130,18 +130,12 @@ function treeRows(spans: readonly SpanInContext[]): Row[] {
 }
 
 /**
- * The SDK's starts are whole milliseconds: of those that start in the same one, which follow each other
- * more often than not, the one that ends first goes first. Else it is as they arrived.
+ * The SDK's starts are whole milliseconds. Those that start in the same one stay as they arrived: a process
+ * sends its spans in the order in which they end, and an end is no better known than its start.
  */
 function byStart(a: SpanInContext, b: SpanInContext): number {
-  return (
-    compare(a.span.startTimeUnixNano, b.span.startTimeUnixNano) ||
-    compare(a.span.endTimeUnixNano, b.span.endTimeUnixNano)
-  );
-}
-
-function compare(a = "0", b = "0"): number {
-  const difference = BigInt(a) - BigInt(b);
+  const difference =
+    BigInt(a.span.startTimeUnixNano ?? "0") - BigInt(b.span.startTimeUnixNano ?? "0");
   return difference === 0n ? 0 : difference < 0n ? -1 : 1;
 }
 
