@@ -6,7 +6,8 @@ import layerJson from "../lib/telemetry/package.json" with { type: "json" };
 import packageJson from "../package.json" with { type: "json" };
 import peersJson from "../scripts/bench/peers/package.json" with { type: "json" };
 
-const lockfile = await Bun.file(join(import.meta.dir, "../bun.lock")).text();
+const ROOT = join(import.meta.dir, "..");
+const lockfile = await Bun.file(join(ROOT, "bun.lock")).text();
 
 /** Every copy in the lockfile: `"@opentelemetry/core": ["@opentelemetry/core@2.12.0", …]`. */
 const copies = [...lockfile.matchAll(/^ {4}"[^"]+": \["(@?[^"@]+)@([^"]+)"/gm)].map(
@@ -29,9 +30,16 @@ test("every version in package.json is exact, and the one that is locked", () =>
   }
 });
 
-test("no instrumentation package of Node's is among our own dependencies", () => {
-  const names = Object.keys({ ...packageJson.dependencies, ...packageJson.devDependencies });
-  expect(names.filter((name) => /auto-instrumentations|\/instrumentation-/.test(name))).toEqual([]);
+test("no instrumentation package of Node's is among what the services use", async () => {
+  const pattern = /auto-instrumentations|\/instrumentation-/;
+  expect(Object.keys(packageJson.dependencies).filter((name) => pattern.test(name))).toEqual([]);
+  // The tutorial has some, to show what they do here.
+  for await (const file of new Glob("{lib,services}/**/*.ts").scan(ROOT)) {
+    const text = await Bun.file(join(ROOT, file)).text();
+    for (const [, from = ""] of text.matchAll(/(?:from|import|require)\(? ?"([^"]+)"/g)) {
+      expect(from, file).not.toMatch(pattern);
+    }
+  }
 });
 
 test("the peers of the benchmark are pinned, and trace with the SDK's version that we have", () => {

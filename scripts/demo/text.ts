@@ -48,6 +48,8 @@ export function whereToLook(places: {
     "See the traces of a service of your own here as well, with this in its environment:",
     `  OTEL_EXPORTER_OTLP_ENDPOINT=${forPeople(places.otlpUrl)}`,
     "",
+    "Learn to make such a trace by hand: docs/tutorial/README.md, or as pages by `bun run docs`.",
+    "",
     "Ctrl-C stops everything.",
   ].join("\n");
 }

@@ -6,12 +6,13 @@ import { interruption } from "../demo/interruption.ts";
 import { loadCheck, runCheck } from "./check/index.ts";
 import { filesDiff } from "./file-diff.ts";
 import { pageOf, stageList } from "./list.ts";
-import { stopParts, useParts } from "./parts.ts";
-import { rememberPassed, takeHint } from "./progress.ts";
+import { runningParts, stopParts, useParts, type Parts } from "./parts.ts";
+import { digestOf, rememberPassed, takeHint } from "./progress.ts";
 import { layOut, readerFiles, readerFolder } from "./reader-files.ts";
 import { runStage } from "./run-stage.ts";
 import { solutionFiles, startFiles } from "./stage-files.ts";
 import { solutionOf, stageOf, type Stage } from "./stages.ts";
+import { ReaderError } from "./system/index.ts";
 
 /** Something is in the way, and the message says what to do. */
 export class Refusal extends Error {}
@@ -55,7 +56,7 @@ function commandIn([word, ...more]: readonly string[]): Command {
   const [id, ...others] = WITH_STAGE.has(word) ? more : [word, ...more];
   if (others.length > 0) throw new UsageError(`what is ${others.join(" ")}?`);
   if (id === undefined) throw new UsageError(`${word} what? It takes a stage`);
-  const stage = stageOf(id);
+  const stage = stageOf(id) ?? stageOf(id.padStart(2, "0"));
   if (!stage) throw new UsageError(`there is no stage ${id}`);
   switch (word) {
     case "start":
@@ -80,8 +81,14 @@ async function list(): Promise<void> {
 async function run(stage: Stage, { mine, stay }: Flags): Promise<void> {
   const signal = interruption(() => {});
   const folder = mine ? ownFolder(stage) : solutionOf(stage);
-  const parts = await useParts(signal);
-  await runStage({ folder, stage, parts, stay, say, signal, waterfall: terminal() });
+  const parts = await warmParts(signal);
+  try {
+    await runStage({ folder, stage, parts, stay, say, signal, waterfall: terminal() });
+  } catch (error) {
+    // With the reader's files that is for the reader to mend.
+    if (mine || !(error instanceof ReaderError)) throw error;
+    throw new Error("the solution does not run", { cause: error });
+  }
 }
 
 function start(stage: Stage): void {
@@ -96,9 +103,10 @@ function start(stage: Stage): void {
 async function check(stage: Stage, { solution }: Flags): Promise<number> {
   const signal = interruption(() => {});
   const folder = solution ? solutionOf(stage) : ownFolder(stage);
-  const parts = await useParts(signal);
+  const digest = solution ? undefined : digestOf(stage);
+  const parts = await warmParts(signal);
   const outcome = await runCheck({ folder, stage, parts, say, signal });
-  if (outcome === "passed" && !solution) rememberPassed(stage);
+  if (outcome === "passed" && digest !== undefined) rememberPassed(stage, digest);
   return outcome === "passed" ? 0 : outcome === "broke" ? STATUS.broke : STATUS.notDone;
 }
 
@@ -119,6 +127,12 @@ function diff(stage: Stage, { mine }: Pick<Flags, "mine">): void {
   const before = mine ? readerFiles(stage) : startFiles(stage);
   const text = filesDiff(before, solutionFiles(stage), terminal().color);
   say(text || (mine ? "yours is the solution, to the letter" : "this stage changes no file"));
+}
+
+/** Says so where they are not warm yet: that takes a moment. */
+async function warmParts(signal: AbortSignal): Promise<Parts> {
+  if (!(await runningParts())) process.stderr.write("starting PostgreSQL and the viewer …\n");
+  return await useParts(signal);
 }
 
 async function stop(): Promise<void> {

@@ -48,7 +48,7 @@ async function main(args: string[]): Promise<number> {
       process.stderr.write(`${error.message}\n`);
       return STATUS.notDone;
     }
-    process.stderr.write(`the tool broke: ${error instanceof Error ? error.stack : error}\n`);
+    process.stderr.write(`the tool broke: ${Bun.inspect(error)}\n`);
     return STATUS.broke;
   }
 }

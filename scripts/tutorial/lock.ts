@@ -4,17 +4,24 @@ import { sleep } from "#lib/waiting/waiting.ts";
 
 const LOOK_INTERVAL_MS = 50;
 
+/** How to wait for a lock; see {@link withLock}. */
+export interface LockWait {
+  readonly timeoutMs: number;
+  /** Ends the wait with its reason. */
+  readonly signal: AbortSignal;
+}
+
 /**
- * Waits until nobody else holds the lock.
+ * Does some work while nobody else holds the lock.
  * @param file stays, empty: SQLite's lock on it is the lock, which the system takes back from a process
  *   that ends, however it does
- * @returns gives it back when it is disposed of
- * @throws Error where it is not to be had in time; the signal's reason
+ * @throws Error where the lock is not to be had in time; the signal's reason; what the work throws
  */
-export async function holdLock(
+export async function withLock<T>(
   file: string,
-  { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal },
-): Promise<Disposable> {
+  { timeoutMs, signal }: LockWait,
+  work: () => Promise<T>,
+): Promise<T> {
   const deadlineMs = performance.now() + timeoutMs;
   const database = new Database(file);
   try {
@@ -26,11 +33,10 @@ export async function holdLock(
       }
       await sleep(LOOK_INTERVAL_MS, signal);
     }
-  } catch (error) {
+    return await work();
+  } finally {
     database.close();
-    throw error;
   }
-  return { [Symbol.dispose]: () => database.close() };
 }
 
 function take(database: Database): boolean {

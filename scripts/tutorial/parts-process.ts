@@ -8,11 +8,16 @@ import { chmodSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { startPostgres } from "#lib/embedded/postgres.ts";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
 import { settledWithin } from "#lib/waiting/waiting.ts";
-import { partsFiles, partsVersion, readState, TOKEN_HEADER, type PartsState } from "./parts.ts";
+import {
+  partsFiles,
+  partsVersion,
+  readState,
+  TOKEN_HEADER,
+  USUAL_PORTS,
+  type PartsState,
+} from "./parts.ts";
 import { STATEMENT_LOG_SETTINGS, StatementLog } from "./statement-log.ts";
 
-/** Beside the demo's, so that both can run. */
-const PORTS = { queryPort: 4010, otlpPort: 4011 };
 const IDLE_MS = Number(process.env["TUTORIAL_IDLE_MS"]) || 15 * 60_000;
 const LOOK_INTERVAL_MS = Math.min(2_000, IDLE_MS / 4);
 const STOP_TIMEOUT_MS = 12_000;
@@ -85,7 +90,7 @@ function writeDown(state: PartsState): void {
 /** At the ports that the pages name, where these are free. */
 async function startStore(): Promise<TraceStore> {
   try {
-    return await startTraceStore(PORTS);
+    return await startTraceStore(USUAL_PORTS);
   } catch {
     return await startTraceStore({ queryPort: 0, otlpPort: 0 });
   }

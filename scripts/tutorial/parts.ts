@@ -5,7 +5,8 @@
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { sleep } from "#lib/waiting/waiting.ts";
-import { holdLock } from "./lock.ts";
+import { isAlive } from "./is-alive.ts";
+import { withLock } from "./lock.ts";
 import { ROOT, workspace } from "./stages.ts";
 
 /** Warm parts. */
@@ -33,6 +34,8 @@ export interface PartsState {
   readonly postgresUrl: string;
 }
 
+/** Where these are free. Beside the demo's, so that both can run. */
+export const USUAL_PORTS = { queryPort: 4010, otlpPort: 4011 } as const;
 export const TOKEN_HEADER = "x-tutorial-token";
 
 const PROGRAM = join(import.meta.dir, "parts-process.ts");
@@ -43,6 +46,8 @@ const LOOK_INTERVAL_MS = 50;
 /** Well within the time after which an idle process ends. */
 const KEEP_INTERVAL_MS = 60_000;
 const LOG_TAIL_CHARS = 2_000;
+
+type PartsFiles = ReturnType<typeof partsFiles>;
 
 /** @returns where the process writes down what it is, and where what goes wrong with it */
 export function partsFiles() {
@@ -62,7 +67,8 @@ export function partsVersion(): string {
 }
 
 /**
- * Gives the parts, started where they are not there. As long as this process lives, they do.
+ * Gives the parts, started where they are not there. As long as this process lives, they do;
+ * after the signal for some minutes more.
  * @throws Error where they do not start, with the last they said; the signal's reason
  */
 export async function useParts(signal = new AbortController().signal): Promise<Parts> {
@@ -71,6 +77,7 @@ export async function useParts(signal = new AbortController().signal): Promise<P
   const state = (await running(files.state)) ?? (await startOnce(files, signal));
   const keeping = setInterval(() => void ask(state, "/").catch(() => {}), KEEP_INTERVAL_MS);
   keeping.unref();
+  signal.addEventListener("abort", () => clearInterval(keeping), { once: true });
   const { queryUrl, otlpUrl, postgresUrl } = state;
   return {
     queryUrl,
@@ -97,15 +104,17 @@ export async function stopParts(signal = new AbortController().signal): Promise<
   const files = partsFiles();
   if (!existsSync(files.folder)) return false;
   // What another command is starting right now is ended, too.
-  using _lock = await holdLock(files.lock, { timeoutMs: START_TIMEOUT_MS, signal });
-  return await endRunning(files.state, signal);
+  const wait = { timeoutMs: START_TIMEOUT_MS, signal };
+  return await withLock(files.lock, wait, async () => await endRunning(files.state, signal));
 }
 
 async function endRunning(file: string, signal: AbortSignal): Promise<boolean> {
   const state = await running(file, { anyVersion: true });
   // One that hangs sees, should it go on, that the file is not its own any more, and ends.
-  if (!state) rmSync(file, { force: true });
-  if (!state) return false;
+  if (!state) {
+    rmSync(file, { force: true });
+    return false;
+  }
   await ask(state, "/stop", "POST");
   const deadlineMs = performance.now() + STOP_TIMEOUT_MS;
   while (isAlive(state.pid)) {
@@ -118,13 +127,17 @@ async function endRunning(file: string, signal: AbortSignal): Promise<boolean> {
 }
 
 /** Two commands at once start one process: the second waits for the first, and looks again. */
-async function startOnce(files: ReturnType<typeof partsFiles>, signal: AbortSignal) {
-  using _lock = await holdLock(files.lock, { timeoutMs: START_TIMEOUT_MS, signal });
-  const found = await running(files.state);
-  if (found) return found;
-  // What is written there is of a process that is gone, that hangs, or that another version started.
-  await endRunning(files.state, signal);
+async function startOnce(files: PartsFiles, signal: AbortSignal): Promise<PartsState> {
+  return await withLock(files.lock, { timeoutMs: START_TIMEOUT_MS, signal }, async () => {
+    const found = await running(files.state);
+    if (found) return found;
+    // What is written there is of a process that is gone, that hangs, or that another version started.
+    await endRunning(files.state, signal);
+    return await spawnParts(files, signal);
+  });
+}
 
+async function spawnParts(files: PartsFiles, signal: AbortSignal): Promise<PartsState> {
   const log = openSync(files.log, "w", 0o600);
   const { PATH = "", HOME = "", TMPDIR, TUTORIAL_IDLE_MS } = process.env;
   const child = Bun.spawn([process.execPath, "run", PROGRAM], {
@@ -193,13 +206,4 @@ async function ask({ controlUrl, token }: PartsState, path: string, method = "GE
   });
   if (!answer.ok) throw new Error(`the parts answered ${answer.status}`);
   return answer;
-}
-
-/** Whether a process of that id runs, whoever's it is. */
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as { code?: unknown }).code === "EPERM";
-  }
 }

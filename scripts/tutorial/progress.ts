@@ -22,9 +22,9 @@ export function standingIn(stage: Stage): Standing {
   return passed === digestOf(stage) ? "done" : "done, then changed";
 }
 
-/** Remembers that the files as they are have passed the check. */
-export function rememberPassed(stage: Stage): void {
-  remember(stage, { ...progressOf(stage), passed: digestOf(stage) });
+/** @param passed {@link digestOf} the files, from before they were judged: meanwhile they may have changed */
+export function rememberPassed(stage: Stage, passed: string): void {
+  remember(stage, { ...progressOf(stage), passed });
 }
 
 /** @returns how many hints came before; the one that is given now is counted */
@@ -59,6 +59,7 @@ function file(): string {
   return join(workspace(), "progress.json");
 }
 
-function digestOf(stage: Stage): string {
+/** @returns what tells whether the reader's files have changed */
+export function digestOf(stage: Stage): string {
   return Bun.hash(JSON.stringify([...readerFiles(stage)])).toString(16);
 }

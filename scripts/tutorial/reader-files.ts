@@ -1,6 +1,6 @@
 /** The reader's own folder of a stage. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { startFiles, type Files } from "./stage-files.ts";
 import { workspace, type Stage } from "./stages.ts";
 
@@ -15,11 +15,21 @@ export function readerFolder({ id }: Stage): string {
  */
 export function layOut(stage: Stage): boolean {
   const folder = readerFolder(stage);
-  if (existsSync(folder)) return false;
-  mkdirSync(folder, { recursive: true });
-  // "wx": not even a file that came this moment is written over.
-  for (const [name, text] of startFiles(stage)) {
-    writeFileSync(join(folder, name), text, { flag: "wx" });
+  const files = startFiles(stage);
+  mkdirSync(dirname(folder), { recursive: true });
+  try {
+    // Fails where anything is there, be it of this moment: from here on the folder is ours.
+    mkdirSync(folder);
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "EEXIST") return false;
+    throw error;
+  }
+  try {
+    for (const [name, text] of files) writeFileSync(join(folder, name), text, { flag: "wx" });
+  } catch (error) {
+    // Half of an exercise would be taken for a whole one.
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
   }
   return true;
 }

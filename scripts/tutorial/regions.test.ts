@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { regionNames, regionOf, withoutRegions } from "./regions.ts";
+import { leavingOut, regionNames, regionOf, withoutRegions } from "./regions.ts";
 
 const TEXT = `import { a } from "a";
 
@@ -40,6 +40,19 @@ describe("regions of a file", () => {
     expect(regionOf("-- #region t\nCREATE TABLE t ();\n-- #endregion t\n", "t")).toBe(
       "CREATE TABLE t ();",
     );
+  });
+
+  test("can be left out, with their marks", () => {
+    expect(leavingOut(TEXT, "inner")).toBe(
+      `import { a } from "a";
+
+// #region outer
+export function f() {
+}
+// #endregion outer
+`,
+    );
+    expect(leavingOut(TEXT, "other")).toBe(TEXT);
   });
 
   test("are listed in their order", () => {

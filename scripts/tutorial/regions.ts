@@ -22,13 +22,19 @@ export function withoutRegions(text: string): string {
  */
 export function regionOf(text: string, name: string): string | undefined {
   const lines = text.split("\n");
-  const begins = marksOf(lines, "region", name);
-  const [begin] = begins;
-  if (begin === undefined) return undefined;
-  if (begins.length > 1) throw new Error(`region ${name} is there ${begins.length} times`);
-  const end = marksOf(lines, "endregion", name).find((index) => index > begin);
-  if (end === undefined) throw new Error(`region ${name} does not end`);
-  return dedented(withoutRegions(lines.slice(begin + 1, end).join("\n")));
+  const bounds = boundsOf(lines, name);
+  if (!bounds) return undefined;
+  return dedented(withoutRegions(lines.slice(bounds.begin + 1, bounds.end).join("\n")));
+}
+
+/**
+ * @returns the text without a region and its marks; as it is where it has no such region
+ * @throws Error where the region is there twice, or does not end
+ */
+export function leavingOut(text: string, name: string): string {
+  const lines = text.split("\n");
+  const bounds = boundsOf(lines, name);
+  return bounds ? lines.toSpliced(bounds.begin, bounds.end - bounds.begin + 1).join("\n") : text;
 }
 
 /** @returns the names of the regions, in the order in which they begin */
@@ -38,6 +44,20 @@ export function regionNames(text: string): string[] {
     .map((line) => MARK.exec(line)?.groups)
     .filter((mark) => mark?.["which"] === "region")
     .map((mark) => mark?.["name"] ?? "");
+}
+
+/** Where its marks stand. */
+function boundsOf(
+  lines: readonly string[],
+  name: string,
+): { readonly begin: number; readonly end: number } | undefined {
+  const begins = marksOf(lines, "region", name);
+  const [begin] = begins;
+  if (begin === undefined) return undefined;
+  if (begins.length > 1) throw new Error(`region ${name} is there ${begins.length} times`);
+  const end = marksOf(lines, "endregion", name).find((index) => index > begin);
+  if (end === undefined) throw new Error(`region ${name} does not end`);
+  return { begin, end };
 }
 
 function marksOf(lines: readonly string[], which: string, name: string): number[] {

@@ -1,6 +1,8 @@
 /** A stage's programs, one order, and what came of it. */
+import type { OtlpTrace } from "#lib/embedded/traces/otlp.ts";
 import { forPeople } from "../demo/text.ts";
 import { renderWaterfall, type WaterfallOptions } from "../waterfall.ts";
+import { NewTraces } from "./new-traces.ts";
 import type { Parts } from "./parts.ts";
 import { quiet } from "./quiet.ts";
 import type { Stage } from "./stages.ts";
@@ -11,7 +13,7 @@ export interface RunOptions {
   readonly folder: string;
   readonly stage: Stage;
   readonly parts: Parts;
-  /** Whether it goes on until the signal. */
+  /** Whether it goes on until the signal, and draws what traces come then. */
   readonly stay: boolean;
   readonly waterfall: WaterfallOptions;
   readonly say: (text: string) => void;
@@ -49,13 +51,14 @@ export async function runStage(options: RunOptions): Promise<void> {
   for (const program of stage.programs) {
     for (const line of system.output(program)) say(`${program.padEnd(10)}${line}`);
   }
-  const traces = system.traces();
-  if (traces.length === 0) say("\nno trace: nothing made a span");
-  for (const trace of traces) {
-    const { traceId } = trace.resourceSpans[0]?.scopeSpans?.[0]?.spans?.[0] ?? {};
+  const show = (traceId: string, trace: OtlpTrace) => {
     say(`\n${renderWaterfall(trace, waterfall).trimEnd()}`);
     say(`${forPeople(parts.queryUrl)}/trace/${traceId}`);
-  }
+  };
+  const newTraces = new NewTraces(system);
+  const traces = newTraces.take();
+  if (traces.length === 0) say("\nno trace: nothing made a span");
+  for (const { traceId, trace } of traces) show(traceId, trace);
   const crash = system.crashes()[0];
   if (crash) throw crash;
   if (!isConfirmed) {
@@ -66,22 +69,19 @@ export async function runStage(options: RunOptions): Promise<void> {
   if (!stay) return;
   say(`\n${whereToSend(system)}`);
   isStaying = true;
-  await aborted(signal);
+  await newTraces.showUntil(signal, show, say).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+  });
 }
 
 function whereToSend({ urls }: System): string {
   const gateway = forPeople(urls.gateway);
   return [
-    "It stays until Ctrl-C. Send it something:",
+    "It stays until Ctrl-C, and draws new traces as they come. Send it something:",
     `  curl -i ${gateway}/orders -H 'content-type: application/json' \\`,
     `    -d '{"customer":"ada","items":[{"item":"mouse","quantity":1}]}'`,
     `  curl -i ${gateway}/orders`,
     `The orders service itself is at ${forPeople(urls.orders)}.`,
     "",
   ].join("\n");
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
 }

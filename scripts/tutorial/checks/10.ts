@@ -90,7 +90,7 @@ export const check: StageCheck = {
         return verdict(
           {
             did: "POST /orders at the gateway, an order of two items",
-            saw: `statements in its trace: ${names.join(", ") || "none"}\nstatements that are a trace of their own: ${looks.length}`,
+            saw: `statements in its trace: ${names.join(", ") || "none"}\nstatements that are a trace of their own: ${[...new Set(looks.map(({ name }) => name))].sort().join(", ") || "none"}`,
           },
           [
             [has(/INSERT.*orders/i), "the INSERT of the order: const sql = traceSql(…)"],

@@ -67,13 +67,21 @@ async function fillPages(check: boolean, record?: Recorder): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
-/** @returns whether the page has changed, or would */
+/**
+ * A run takes its time: where someone has written to the page meanwhile, what they wrote is filled, too. What
+ * has run does not run again.
+ * @returns whether the page has changed, or would
+ */
 async function fillPage(page: string, check: boolean, record?: Recorder): Promise<boolean> {
-  const text = await Bun.file(pagePath(page)).text();
-  const filled = await withGenerated(text, page, record);
-  if (check) recordingsOf(filled, page);
-  else if (filled !== text) await Bun.write(pagePath(page), filled);
-  return filled !== text;
+  const file = Bun.file(pagePath(page));
+  for (;;) {
+    const text = await file.text();
+    const filled = await withGenerated(text, page, record);
+    if ((await file.text()) !== text) continue;
+    if (check) recordingsOf(filled, page);
+    else if (filled !== text) await Bun.write(file, filled);
+    return filled !== text;
+  }
 }
 
 /** @param stages "all", ids with commas between them, or "" for none */
@@ -90,12 +98,10 @@ function stagesIn(stages: string): readonly string[] {
 async function record(ids: readonly string[], signal: AbortSignal, check: boolean) {
   if (ids.length === 0) return await fillPages(check);
   await using parts = await startParts();
-  const recorder = createRecorder(parts, signal);
-  return await fillPages(check, async (what) => {
-    if (!ids.includes(what.split(" ", 1)[0] ?? "")) return undefined;
-    console.log(`running ${what}`);
-    return await recorder(what);
-  });
+  const recorder = createRecorder(parts, signal, (what) => console.log(`running ${what}`));
+  return await fillPages(check, async (what) =>
+    ids.includes(what.split(" ", 1)[0] ?? "") ? await recorder(what) : undefined,
+  );
 }
 
 async function printRun(what: string, signal: AbortSignal): Promise<void> {

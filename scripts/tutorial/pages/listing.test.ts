@@ -38,11 +38,20 @@ describe("a listing", () => {
     expect(code).toEndWith("\n}");
   });
 
+  test("can leave out what is the exercise", () => {
+    const code = codeOf("03/http-server.ts#plugin");
+    const shown = codeOf("03/http-server.ts#plugin without errors");
+    expect(code).toContain(".onError(");
+    expect(shown).not.toContain(".onError(");
+    expect(shown).toContain(".onTransform(");
+  });
+
   test.each([
     ["01/tracin.ts", "there is no such file"],
     ["01", "there is no such file"],
     ["/lib/telemetry", "there is no such file"],
     ["01/tracing.ts#provide", /there is no region provide; there are: provider, /],
+    ["01/gateway.ts without x", /there is no region x; there are: span$/],
     ["01/gateway.ts#x", /there is no region x; there are: span$/],
     ["/lib/telemetry/span.ts@failSpa", /there is no declaration failSpa; there are: .*failSpan/],
   ])("of %p is refused", (what, message) => {

@@ -1,23 +1,25 @@
 /** Listings: code as a page shows it, cut from the file that is run. */
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, extname, join } from "node:path";
-import { regionNames, regionOf, withoutRegions } from "../regions.ts";
+import { leavingOut, regionNames, regionOf, withoutRegions } from "../regions.ts";
 import { CHAPTER, ROOT } from "../stages.ts";
 import { fenced } from "./block.ts";
 
 /**
  * @param what `01/tracing.ts#provider`: a region of a stage's file; without `#…` the whole file. A path from
- * the root begins with `/`, and `@failSpan` is a declaration with its doc comment.
+ * the root begins with `/`, and `@failSpan` is a declaration with its doc comment. `01/tracing.ts#provider
+ * without end`: the region without the one inside it that is called so, as where that is the exercise.
  * @returns Markdown
  * @throws Error where there is no such file, region or declaration
  */
 export function listing(what: string): string {
-  const { path, mark, name } = /^(?<path>[^#@]+)(?:(?<mark>[#@])(?<name>\S+))?$/.exec(what)
-    ?.groups ?? { path: what };
+  const { path, mark, name, left } = FORM.exec(what)?.groups ?? { path: what };
   const isStage = !path?.startsWith("/");
   const file = isStage ? join(CHAPTER, "stages", path ?? "") : join(ROOT, path ?? "");
   if (!existsSync(file) || !statSync(file).isFile()) throw new Error("there is no such file");
-  const text = readFileSync(file, "utf8");
+  const whole = readFileSync(file, "utf8");
+  const text = left === undefined ? whole : leavingOut(whole, left);
+  if (left !== undefined && text === whole) throw new Error(missing("region", left, whole));
   const code = name === undefined ? withoutRegions(text) : cut(text, mark === "#", name);
   const title = isStage ? basename(file) : path?.slice(1);
   const info = `${extname(file).slice(1)} [${title}]`;
@@ -25,12 +27,17 @@ export function listing(what: string): string {
   return `<!-- prettier-ignore -->\n${fenced(info, code.replace(/^\n+|\n+$/g, ""))}`;
 }
 
+const FORM = /^(?<path>[^#@ ]+)(?:(?<mark>[#@])(?<name>[^\s#@]+))?(?: without (?<left>[^\s#@]+))?$/;
+
 function cut(text: string, isRegion: boolean, name: string): string {
   const code = isRegion ? regionOf(text, name) : declarationOf(text, name);
   if (code !== undefined) return code;
-  const names = isRegion ? regionNames(text) : declarationNames(text);
-  const what = isRegion ? "region" : "declaration";
-  throw new Error(`there is no ${what} ${name}; there are: ${names.join(", ") || "none"}`);
+  throw new Error(missing(isRegion ? "region" : "declaration", name, text));
+}
+
+function missing(what: "region" | "declaration", name: string, text: string): string {
+  const names = what === "region" ? regionNames(text) : declarationNames(text);
+  return `there is no ${what} ${name}; there are: ${names.join(", ") || "none"}`;
 }
 
 const DECLARATION =

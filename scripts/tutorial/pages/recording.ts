@@ -4,14 +4,14 @@ import { forPeople } from "../../demo/text.ts";
 import { runCheck } from "../check/index.ts";
 import { loadExperiment, PAGE_COLUMNS, runExperiment } from "../experiments.ts";
 import { applyMistake, loadMistake } from "../mistakes/mistake.ts";
-import type { Parts } from "../parts.ts";
+import { USUAL_PORTS, type Parts } from "../parts.ts";
 import { runStage } from "../run-stage.ts";
 import { createScratch } from "../scratch.ts";
 import { solutionFiles, startFiles } from "../stage-files.ts";
 import { ROOT, solutionOf, stageOf, type Stage } from "../stages.ts";
 import type { Recorder } from "./page.ts";
 
-const VIEWER = "http://localhost:16686";
+const VIEWER = `http://localhost:${USUAL_PORTS.queryPort}`;
 const RUN_TIMEOUT_MS = 120_000;
 const FORMS = "a run is NN, NN --experiment, NN --check, NN --check bare or NN --check mistake";
 
@@ -22,13 +22,21 @@ const FORMS = "a run is NN, NN --experiment, NN --check, NN --check bare or NN -
  * - `03 --name`: an experiment of the stage
  * - `03 --check`: `bun run tutorial check 03` where all is done; `03 --check bare` where nothing is, and
  *   `03 --check name` where a mistake was made
+ * @param onRun told of what is run; nothing is run twice
  * @returns the recorder; it throws where there is no such thing, or the run fails, and gives undefined where
  *   what an experiment needs is not on this machine
  */
-export function createRecorder(parts: Parts, signal?: AbortSignal): Recorder {
+export function createRecorder(
+  parts: Parts,
+  signal?: AbortSignal,
+  onRun: (what: string) => void = () => {},
+): Recorder {
   const made = new Map<string, Promise<string | undefined>>();
   return async (what) => {
-    const printed = made.get(what) ?? run(what, parts, signal);
+    const known = made.get(what);
+    if (known) return await known;
+    onRun(what);
+    const printed = run(what, parts, signal);
     made.set(what, printed);
     return await printed;
   };

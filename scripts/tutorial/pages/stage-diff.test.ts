@@ -36,6 +36,13 @@ describe("a difference", () => {
     expect(stageDiff("03 orders.ts")).not.toContain("#region");
   });
 
+  test("can leave out what is the exercise", () => {
+    expect(stageDiff("05 orders.ts")).toContain("json_agg");
+    const shown = stageDiff("05 orders.ts without list");
+    expect(shown).toContain("traceSql");
+    expect(shown).not.toMatch(/json_agg|listOrders\(\) \{/);
+  });
+
   test("can lead to a file of the layer", () => {
     expect(stageDiff("04 lib: http-server.ts /lib/telemetry/http/server.ts")).toMatch(
       /^\+export .*traceRequest/m,
@@ -46,6 +53,8 @@ describe("a difference", () => {
     ["99 orders.ts", "there is no stage 99"],
     ["02 nothing.ts", "stage 02 has no file nothing.ts"],
     ["02 schema.sql", "nothing differs"],
+    ["05 orders.ts with list", "what is with list?"],
+    ["05 orders.ts without", "what is without?"],
     ["04 lib: nothing.ts /lib/telemetry/span.ts", "stage 04 does not start with nothing.ts"],
     ["04 lib: orders.ts /lib/nothing.ts", "there is no file /lib/nothing.ts"],
     ["04 lib: orders.ts", "there is no file"],

@@ -9,7 +9,8 @@ import { fenced } from "./block.ts";
 const CONTEXT_LINES = 3;
 
 /**
- * @param what `02 orders.ts`: what the stage changes in the file that the reader comes with. `10 lib:
+ * @param what `02 orders.ts`: what the stage changes in the file that the reader comes with. `05 orders.ts
+ * without list`: no more than what it changes outside the region of that name, in either version. `10 lib:
  * http-server.ts /lib/telemetry/http/server.ts`: from the file that the reader comes with to one of the root.
  * @returns Markdown
  * @throws Error where there is no such stage or file, or nothing changes
@@ -24,8 +25,11 @@ export function stageDiff(what: string): string {
     if (own === undefined) throw new Error(`stage ${id} does not start with ${file}`);
     return fencedDiff(own, fromRoot(path));
   }
-  const [file = ""] = rest;
-  const { before, after } = versionsOf(stage, file);
+  const [file = "", word, left, ...more] = rest;
+  if ((word !== undefined && (word !== "without" || left === undefined)) || more.length > 0) {
+    throw new Error(`what is ${rest.slice(1).join(" ")}?`);
+  }
+  const { before, after } = versionsOf(stage, file, left);
   return fencedDiff(before, after);
 }
 
@@ -41,9 +45,9 @@ export function hunksOf(before: string, after: string): string {
     .join("\n");
 }
 
-function versionsOf(stage: Stage, file: string): { before: string; after: string } {
-  const before = startFiles(stage).get(file);
-  const after = solutionFiles(stage).get(file);
+function versionsOf(stage: Stage, file: string, left: string | undefined) {
+  const before = startFiles(stage, left).get(file);
+  const after = solutionFiles(stage, left).get(file);
   if (before === undefined && after === undefined) {
     throw new Error(`stage ${stage.id} has no file ${file}`);
   }

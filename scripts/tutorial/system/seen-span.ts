@@ -77,16 +77,19 @@ export function seenSpan({ span, scope, resource, service }: SpanInContext): See
 }
 
 /**
- * @returns the spans as traces, in the order of their first span's start. Starts are whole milliseconds:
- *   of two in the same one the span that lasts longer is the one that began the other.
+ * @returns the spans as traces, each as its spans arrived, in the order in which they begin. Starts are whole
+ *   milliseconds: of two in the same one the trace that lasts longer is the one that began the other.
  */
 export function tracesOf(spans: readonly SpanInContext[]): OtlpTrace[] {
-  const byId = Map.groupBy(
-    spans.toSorted((a, b) => Number(startOf(a) - startOf(b) || endOf(b) - endOf(a))),
-    ({ span }) => span.traceId,
-  );
-  return [...byId.values()].map((spansOfOne) => ({
-    resourceSpans: spansOfOne.map(({ span, scope, resource }) => ({
+  const groups = [...Map.groupBy(spans, ({ span }) => span.traceId).values()];
+  const traces = groups.map((of) => ({
+    of,
+    startNs: least(of.map(startOf)),
+    endNs: most(of.map(endOf)),
+  }));
+  traces.sort((a, b) => Number(a.startNs - b.startNs || b.endNs - a.endNs));
+  return traces.map(({ of }) => ({
+    resourceSpans: of.map(({ span, scope, resource }) => ({
       resource,
       scopeSpans: [{ scope, spans: [span] }],
     })),
@@ -96,6 +99,14 @@ export function tracesOf(spans: readonly SpanInContext[]): OtlpTrace[] {
 /** @returns attributes with plain values */
 export function attributesOf(list: readonly KeyValue[] | undefined): Attributes {
   return Object.fromEntries((list ?? []).map(({ key, value }) => [key, plainValue(value)]));
+}
+
+function least(times: readonly bigint[]): bigint {
+  return times.reduce((one, other) => (other < one ? other : one));
+}
+
+function most(times: readonly bigint[]): bigint {
+  return times.reduce((one, other) => (other > one ? other : one));
 }
 
 function startOf({ span }: SpanInContext): bigint {

@@ -1,10 +1,10 @@
+// #region provider
 // Tracing by hand: whose spans they are, how they leave the process, and that none is lost at its end.
 import { trace } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
 
-// #region provider
 /** Makes this process a source of spans. Called once, before the first span. */
 export function startTracing(serviceName: string): void {
   const provider = new BasicTracerProvider({

@@ -1,3 +1,4 @@
+// #region provider
 // Tracing by hand: whose spans they are, how they leave the process, and which span is the active one.
 import { context, trace, type Span } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
@@ -7,7 +8,6 @@ import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trac
 
 export const tracer = trace.getTracer("tutorial");
 
-// #region provider
 /** Makes this process a source of spans. Called once, before the first span. */
 export function startTracing(serviceName: string): void {
   const provider = new BasicTracerProvider({

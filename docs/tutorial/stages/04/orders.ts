@@ -79,6 +79,7 @@ async function publishOrder(order: NewOrder & { id: string }) {
   });
 }
 
+// #region list
 /** The newest ten, each with its items. */
 async function listOrders() {
   const orders = await sql`
@@ -88,3 +89,4 @@ async function listOrders() {
   }
   return orders;
 }
+// #endregion list

@@ -1,4 +1,5 @@
 // HTTP in: one SERVER span a request, below the span that the caller's headers name.
+// #region getter
 import {
   propagation,
   ROOT_CONTEXT,
@@ -10,7 +11,6 @@ import {
 import { Elysia } from "elysia";
 import { inSpan } from "./tracing.ts";
 
-// #region getter
 /** Without it nothing is found: to the default getter a Headers object is an object without keys. */
 const fromHeaders: TextMapGetter<Headers> = {
   get: (headers, name) => headers.get(name) ?? undefined,
@@ -50,13 +50,21 @@ async function serve(request: Request, answer: Answer): Promise<Response> {
 // #region plugin
 /** For an Elysia app, before its routes: `.use(traceRequests())`. */
 export function traceRequests() {
-  return new Elysia({ name: "trace-requests" })
+  const plugin = new Elysia({ name: "trace-requests" })
     .wrap((answer) => (request: Request) => serve(request, answer as unknown as Answer))
-    .onTransform({ as: "global" }, ({ request, route }) => {
-      // The path would be a name of its own for each order; the route is one for all of them.
-      const span = trace.getActiveSpan();
-      span?.updateName(`${request.method} ${route}`);
-      span?.setAttribute("http.route", route);
-    });
+    .onTransform({ as: "global" }, nameByRoute);
+  // #region errors
+  // A body that is no JSON fails before anything is transformed.
+  plugin.onError({ as: "global" }, nameByRoute);
+  // #endregion errors
+  return plugin;
+}
+
+/** The path would be a name of its own for each order; the route is one for all of them. */
+function nameByRoute({ request, route }: { request: Request; route?: string }) {
+  if (!route) return;
+  const span = trace.getActiveSpan();
+  span?.updateName(`${request.method} ${route}`);
+  span?.setAttribute("http.route", route);
 }
 // #endregion plugin

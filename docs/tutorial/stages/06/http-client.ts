@@ -1,4 +1,5 @@
 // HTTP out: one CLIENT span a request that is sent, and the headers that make the receiver its child.
+// #region setter
 import {
   context,
   propagation,
@@ -8,7 +9,6 @@ import {
 } from "@opentelemetry/api";
 import { inSpan } from "./tracing.ts";
 
-// #region setter
 const intoHeaders: TextMapSetter<Headers> = {
   set: (headers, name, value) => headers.set(name, value),
 };

@@ -1,4 +1,5 @@
 // Kafka: a PRODUCER span where a record is created, a CLIENT span where it is sent, a CONSUMER span where it is handled.
+// #region create
 import {
   context,
   propagation,
@@ -11,7 +12,6 @@ import {
 import type { IHeaders, KafkaMessage } from "kafkajs";
 import { inSpan } from "./tracing.ts";
 
-// #region create
 /** Headers that carry a span's place to whoever handles the record. */
 export type TraceHeaders = Record<string, string>;
 

@@ -15,7 +15,8 @@ export function failSpan(span: Span, { type, text }: { type: string; text: strin
 export function describe(error: unknown): { type: string; text: string } {
   if (error instanceof SQL.PostgresError) {
     // Its message quotes what the statement was given; its code says as much, without.
-    return { type: error.errno ?? "_OTHER", text: `PostgreSQL's error ${error.errno}` };
+    const code = error.errno ?? error.code;
+    return { type: code, text: `PostgreSQL's error ${code}` };
   }
   if (error instanceof Error) {
     const { code } = error as { code?: unknown };

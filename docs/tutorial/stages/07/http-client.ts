@@ -1,9 +1,9 @@
 // HTTP out: one CLIENT span a request that is sent, and the headers that make the receiver its child.
+// #region setter
 import { context, propagation, SpanKind, type TextMapSetter } from "@opentelemetry/api";
 import { failSpan } from "./errors.ts";
 import { inSpan } from "./tracing.ts";
 
-// #region setter
 const intoHeaders: TextMapSetter<Headers> = {
   set: (headers, name, value) => headers.set(name, value),
 };

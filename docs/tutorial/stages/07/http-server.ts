@@ -1,10 +1,10 @@
 // HTTP in: one SERVER span a request, below the span that the caller's headers name.
+// #region getter
 import { propagation, ROOT_CONTEXT, SpanKind, trace, type TextMapGetter } from "@opentelemetry/api";
 import { Elysia } from "elysia";
 import { describe, failSpan } from "./errors.ts";
 import { inSpan } from "./tracing.ts";
 
-// #region getter
 /** Without it nothing is found: to the default getter a Headers object is an object without keys. */
 const fromHeaders: TextMapGetter<Headers> = {
   get: (headers, name) => headers.get(name) ?? undefined,
@@ -52,16 +52,22 @@ async function serve(request: Request, answer: Answer): Promise<Response> {
 // #region plugin
 /** For an Elysia app, before its routes: `.use(traceRequests())`. */
 export function traceRequests() {
-  return new Elysia({ name: "trace-requests" })
+  const plugin = new Elysia({ name: "trace-requests" })
     .wrap((answer) => (request: Request) => serve(request, answer as unknown as Answer))
-    .onTransform({ as: "global" }, ({ request, route }) => {
-      // The path would be a name of its own for each order; the route is one for all of them.
-      const span = trace.getActiveSpan();
-      span?.updateName(`${request.method} ${route}`);
-      span?.setAttribute("http.route", route);
-    })
-    .onError({ as: "global" }, ({ request, error }) => {
-      thrown.set(request, error);
-    });
+    .onTransform({ as: "global" }, nameByRoute);
+  // A body that is no JSON fails before anything is transformed.
+  plugin.onError({ as: "global" }, ({ request, route, error }) => {
+    nameByRoute({ request, route });
+    thrown.set(request, error);
+  });
+  return plugin;
+}
+
+/** The path would be a name of its own for each order; the route is one for all of them. */
+function nameByRoute({ request, route }: { request: Request; route?: string }) {
+  if (!route) return;
+  const span = trace.getActiveSpan();
+  span?.updateName(`${request.method} ${route}`);
+  span?.setAttribute("http.route", route);
 }
 // #endregion plugin

@@ -1,4 +1,5 @@
 // Tracing by hand: whose spans they are, how they leave the process, and which span is the active one.
+// #region provider
 import {
   context,
   propagation,
@@ -20,7 +21,6 @@ import { describe, failSpan } from "./errors.ts";
 
 export const tracer = trace.getTracer("tutorial");
 
-// #region provider
 /** Makes this process a source of spans. Called once, before the first span. */
 export function startTracing(serviceName: string): void {
   const provider = new BasicTracerProvider({

@@ -1,4 +1,5 @@
 // The worker: confirms each order that Kafka tells of; what it cannot handle it puts aside.
+// #region imports
 import type { Span } from "@opentelemetry/api";
 import { Kafka, logLevel, type KafkaMessage } from "kafkajs";
 import { describe, failSpan } from "./errors.ts";
@@ -6,6 +7,7 @@ import { tracedFetch } from "./http-client.ts";
 import { processRecord, sendRecords } from "./kafka.ts";
 import { PermanentError, withRetries } from "./retries.ts";
 import { startTracing } from "./tracing.ts";
+// #endregion imports
 
 const { ORDERS_URL, KAFKA_BROKERS = "" } = process.env;
 const GROUP = "worker";
@@ -36,6 +38,7 @@ await consumer.run({
   // #endregion span
 });
 
+// #region handle
 async function handle(message: KafkaMessage, span: Span) {
   const id = orderIdIn(message);
   await withRetries(span, (before) => confirmOrder(id, before));
@@ -61,6 +64,7 @@ async function confirmOrder(id: string, before: number) {
   if (status >= 500) throw new Error(`the orders service answered ${status}`);
   if (status >= 400) throw new PermanentError(`the orders service answered ${status}`);
 }
+// #endregion handle
 
 // #region dead-letter
 /** Key, value and headers as they came, and beside them why and whence. */

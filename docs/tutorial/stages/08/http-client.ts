@@ -1,4 +1,5 @@
 // HTTP out: one CLIENT span a request that is sent, and the headers that make the receiver its child.
+// #region setter
 import {
   context,
   propagation,
@@ -10,7 +11,6 @@ import { describe, failSpan } from "./errors.ts";
 import { recordDuration } from "./metrics.ts";
 import { inSpan } from "./tracing.ts";
 
-// #region setter
 const intoHeaders: TextMapSetter<Headers> = {
   set: (headers, name, value) => headers.set(name, value),
 };

@@ -1,4 +1,5 @@
 // Kafka: a PRODUCER span where a record is created, a CLIENT span where it is sent, a CONSUMER span where it is handled.
+// #region create
 import {
   context,
   propagation,
@@ -12,7 +13,6 @@ import {
 import type { IHeaders, KafkaMessage } from "kafkajs";
 import { inSpan } from "./tracing.ts";
 
-// #region create
 /** Headers that carry a span's place to whoever handles the record. */
 export type TraceHeaders = Record<string, string>;
 
@@ -97,7 +97,6 @@ function linkTo(creation: Context) {
   const spanContext = trace.getSpanContext(creation);
   return spanContext ? [{ context: spanContext }] : [];
 }
-
 // #endregion words
 
 // #region creation

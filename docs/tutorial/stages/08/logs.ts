@@ -18,7 +18,7 @@ export function log(
     ...(spanContext && {
       trace_id: spanContext.traceId,
       span_id: spanContext.spanId,
-      trace_flags: spanContext.traceFlags,
+      trace_flags: spanContext.traceFlags.toString(16).padStart(2, "0"),
     }),
     ...fields,
   };

@@ -1,4 +1,5 @@
 // Tracing by hand: whose spans they are, how they leave the process, and which span is the active one.
+// #region provider
 import {
   context,
   metrics,
@@ -28,24 +29,40 @@ import { TenantProcessor } from "./tenant.ts";
 
 export const tracer = trace.getTracer("tutorial");
 
-// #region provider
+// #region share
 /** Which share of the traces that begin here is kept: 0 to 1. */
-const SAMPLED_SHARE = Number(process.env["OTEL_TRACES_SAMPLER_ARG"] ?? 1);
+const SAMPLED_SHARE = Number(process.env["OTEL_TRACES_SAMPLER_ARG"] || 1);
+// #endregion share
 
 /** Makes this process a source of spans. Called once, before the first span, and after the metrics are started. */
 export function startTracing(serviceName: string): void {
-  // While the collector hangs, at most 2,048 spans wait (OTEL_BSP_MAX_QUEUE_SIZE); those beyond are dropped,
-  // and counted: otel.sdk.processor.span.processed, error.type=queue_full. (The option works; the types of
-  // sdk-trace-base 2.12 do not have it, so it is not written where they would look.)
-  const batching = { exportTimeoutMillis: 5_000, selfObsMeterProvider: metrics.getMeterProvider() };
-  const exporter = new OTLPTraceExporter({ timeoutMillis: 5_000 });
+  // #region queue
+  // At most 2,048 spans wait (OTEL_BSP_MAX_QUEUE_SIZE), and a batch 10 s for its answer. What is too much
+  // is dropped, and counted: otel.sdk.processor.span.processed. (The option that says where is one that
+  // the types of sdk-trace-base 2.12 do not know: in the call itself they would complain.)
+  const batching = {
+    exportTimeoutMillis: 10_000,
+    selfObsMeterProvider: metrics.getMeterProvider(),
+  };
+  // #endregion queue
   const provider = new BasicTracerProvider({
     // What stands on every span of this process: who it is.
     resource: resourceFromAttributes({ "service.name": serviceName }),
+    // #region sampler
     // Whoever began the trace has decided; only a root is ours to decide.
     sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(SAMPLED_SHARE) }),
-    spanLimits: { attributeValueLengthLimit: 4_096, eventCountLimit: 128, linkCountLimit: 128 },
-    spanProcessors: [new TenantProcessor(), new BatchSpanProcessor(exporter, batching)],
+    // #endregion sampler
+    // #region span-limits
+    // The queue is bounded in spans; this bounds a span.
+    spanLimits: { attributeValueLengthLimit: 4_096 },
+    // #endregion span-limits
+    // #region processors
+    // The first puts the tenant on. The second collects ended spans and sends them together.
+    spanProcessors: [
+      new TenantProcessor(),
+      new BatchSpanProcessor(new OTLPTraceExporter(), batching),
+    ],
+    // #endregion processors
   });
   if (!trace.setGlobalTracerProvider(provider)) {
     throw new Error("another tracer provider is registered already");

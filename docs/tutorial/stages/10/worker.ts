@@ -2,7 +2,7 @@
 import { context, type Span } from "@opentelemetry/api";
 import { Kafka, logLevel, type KafkaMessage } from "kafkajs";
 import { errorText, errorTypeOf } from "#lib/telemetry/error-text.ts";
-import { tracedFetch } from "#lib/telemetry/http/client.ts";
+import { traceRequestOut } from "#lib/telemetry/http/client.ts";
 import { failSpan, logger, startTelemetry } from "#lib/telemetry/index.ts";
 import { traceProcess, traceSend } from "#lib/telemetry/kafka/index.ts";
 import { PermanentError, withRetries } from "./retries.ts";
@@ -40,7 +40,7 @@ await consumer.run({
 
 async function handle(message: KafkaMessage, span: Span) {
   const id = orderIdIn(message);
-  await withRetries(span, () => confirmOrder(id));
+  await withRetries(span, (before) => confirmOrder(id, before));
 }
 
 function orderIdIn({ value }: KafkaMessage): string {
@@ -52,14 +52,15 @@ function orderIdIn({ value }: KafkaMessage): string {
   }
 }
 
-async function confirmOrder(id: string) {
+async function confirmOrder(id: string, before: number) {
   const url = `${ORDERS_URL}/orders/${encodeURIComponent(id)}`;
   const init = {
     method: "PATCH",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ status: "confirmed" }),
   };
-  const { status } = await tracedFetch(url, init);
+  // The longer form of `tracedFetch`, for whoever tries again: which try it is belongs on the span.
+  const { status } = await traceRequestOut(url, init, (answer) => answer, { resendCount: before });
   if (status >= 500) throw new Error(`the orders service answered ${status}`);
   if (status >= 400) throw new PermanentError(`the orders service answered ${status}`);
 }

@@ -1,4 +1,5 @@
 // HTTP in: one SERVER span a request, below the span that the caller's headers name.
+// #region getter
 import { propagation, ROOT_CONTEXT, SpanKind, trace, type TextMapGetter } from "@opentelemetry/api";
 import { Elysia } from "elysia";
 import { describe, failSpan } from "./errors.ts";
@@ -6,7 +7,6 @@ import { knownMethod } from "./methods.ts";
 import { recordDuration } from "./metrics.ts";
 import { inSpan } from "./tracing.ts";
 
-// #region getter
 /** Without it nothing is found: to the default getter a Headers object is an object without keys. */
 const fromHeaders: TextMapGetter<Headers> = {
   get: (headers, name) => headers.get(name) ?? undefined,
@@ -49,11 +49,12 @@ async function serve(request: Request, answer: Answer): Promise<Response> {
         const text = thrown.has(request) ? describe(thrown.get(request)).text : "";
         failSpan(span, { type: String(status), text });
       }
+      const route = routes.get(request);
       // Of all that stands on the span, only what has few different values.
       recordDuration("http.server.request.duration", startedMs, {
         "http.request.method": method,
         "url.scheme": scheme,
-        "http.route": routes.get(request),
+        ...(route !== undefined && { "http.route": route }),
         "http.response.status_code": status,
         ...(status >= 500 && { "error.type": String(status) }),
       });
@@ -73,17 +74,23 @@ function spanName(method: string, route = ""): string {
 // #region plugin
 /** For an Elysia app, before its routes: `.use(traceRequests())`. */
 export function traceRequests() {
-  return new Elysia({ name: "trace-requests" })
+  const plugin = new Elysia({ name: "trace-requests" })
     .wrap((answer) => (request: Request) => serve(request, answer as unknown as Answer))
-    .onTransform({ as: "global" }, ({ request, route }) => {
-      // The path would be a name of its own for each order; the route is one for all of them.
-      const span = trace.getActiveSpan();
-      routes.set(request, route);
-      span?.updateName(spanName(knownMethod(request.method), route));
-      span?.setAttribute("http.route", route);
-    })
-    .onError({ as: "global" }, ({ request, error }) => {
-      thrown.set(request, error);
-    });
+    .onTransform({ as: "global" }, nameByRoute);
+  // A body that is no JSON fails before anything is transformed.
+  plugin.onError({ as: "global" }, ({ request, route, error }) => {
+    nameByRoute({ request, route });
+    thrown.set(request, error);
+  });
+  return plugin;
+}
+
+/** The path would be a name of its own for each order; the route is one for all of them. */
+function nameByRoute({ request, route }: { request: Request; route?: string }) {
+  if (!route) return;
+  const span = trace.getActiveSpan();
+  routes.set(request, route);
+  span?.updateName(spanName(knownMethod(request.method), route));
+  span?.setAttribute("http.route", route);
 }
 // #endregion plugin

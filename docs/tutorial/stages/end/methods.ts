@@ -1,4 +1,4 @@
-// Request methods that are known: anybody can send any word, and each would be a series of its own.
+// Request methods that are known: a caller can send others, and each would be a series of its own.
 
 const KNOWN = new Set([
   "GET",
@@ -8,6 +8,7 @@ const KNOWN = new Set([
   "PATCH",
   "DELETE",
   "OPTIONS",
+  "QUERY",
   "TRACE",
   "CONNECT",
 ]);

@@ -1,4 +1,5 @@
 // Metrics by hand: how often and how long, counted of every request, whether anybody keeps its trace or not.
+// #region provider
 import { metrics, type Attributes, type Histogram } from "@opentelemetry/api";
 import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
 import { MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
@@ -7,13 +8,11 @@ import { atEnd } from "./ending.ts";
 
 const EXPORT_INTERVAL_MS = Number(process.env["OTEL_METRIC_EXPORT_INTERVAL"]) || 60_000;
 
-// #region provider
 /** Makes this process a source of metrics. Called once, before the first instrument is made. */
 export function startMetrics(serviceName: string): void {
   const reader = new PeriodicExportingMetricReader({
     exporter: new OTLPMetricExporter(),
     exportIntervalMillis: EXPORT_INTERVAL_MS,
-    exportTimeoutMillis: Math.min(EXPORT_INTERVAL_MS, 10_000),
   });
   const provider = new MeterProvider({
     resource: resourceFromAttributes({ "service.name": serviceName }),
@@ -25,7 +24,7 @@ export function startMetrics(serviceName: string): void {
 // #endregion provider
 
 // #region duration
-/** The conventions' own, in seconds: with the SDK's, made for milliseconds, all would be in the first. */
+/** The conventions' own, in seconds: with the SDK's, made for milliseconds, all would be in one. */
 const BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 
 /** Records how long a request took, in seconds since `startedMs` (of performance.now()). */
