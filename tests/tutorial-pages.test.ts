@@ -17,7 +17,7 @@ import { startParts, type TestParts } from "./support/tutorial.ts";
 
 const RUN_TIMEOUT_MS = 60_000;
 /** Stages whose page is still to be written. A page that is there does not stand here. */
-const PAGES_TO_COME: readonly string[] = "04 05 07 09".split(" ");
+const PAGES_TO_COME: readonly string[] = "04 05 07".split(" ");
 
 const pages = pageNames().map((page) => [page, readFileSync(pagePath(page), "utf8")] as const);
 

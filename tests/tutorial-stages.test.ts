@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { Slots } from "#lib/waiting/slots.ts";
 import {
   loadCheck,
   runCheck,
@@ -22,7 +23,10 @@ import { ROOT, solutionOf, STAGES, type Stage } from "../scripts/tutorial/stages
 import { startParts, type TestParts } from "./support/tutorial.ts";
 
 const SCRIPTS = join(ROOT, "scripts/tutorial");
-const CHECK_TIMEOUT_MS = 200_000;
+/** With the time in which a check waits for its turn. */
+const CHECK_TIMEOUT_MS = 600_000;
+/** A check mostly waits: for programs to start, for spans that should not come. */
+const running = new Slots(4);
 /** Stages whose check, or whose mistakes, are still to be written. One that has both does not stand here. */
 const CHECKS_TO_COME: readonly string[] = "04 05".split(" ");
 const MISTAKES_MIN = 3;
@@ -74,7 +78,7 @@ describe.each(stages.map((all) => [all.stage.id, all] as const))(
       expect(unknown.map(({ title, anchor }) => `${title}: ${anchor}`)).toEqual([]);
     });
 
-    test(
+    test.concurrent(
       "passes the solution",
       async () => {
         const { outcome, said } = await judge(stage, solutionFiles(stage), check);
@@ -83,7 +87,7 @@ describe.each(stages.map((all) => [all.stage.id, all] as const))(
       CHECK_TIMEOUT_MS,
     );
 
-    test(
+    test.concurrent(
       bare ? "says of the bare exercise what is to be done" : "passes the exercise as it starts",
       async () => {
         if (!bare) {
@@ -105,7 +109,7 @@ describe.each(stages.map((all) => [all.stage.id, all] as const))(
       expect(names).not.toContain("bare");
     });
 
-    test.each(mistakes.map((mistake) => [mistake.about, mistake] as const))(
+    test.concurrent.each(mistakes.map((mistake) => [mistake.about, mistake] as const))(
       "finds the mistake: %s",
       async (_, mistake) => {
         // Its item alone: each judges by itself, whatever the others find.
@@ -132,6 +136,8 @@ async function judge(
   check: StageCheck,
   change: (folder: string) => void = () => {},
 ): Promise<Judged> {
+  await running.acquire(AbortSignal.timeout(CHECK_TIMEOUT_MS));
+  using _ = { [Symbol.dispose]: () => running.release() };
   using scratch = createScratch(files);
   change(scratch.folder);
   const said: string[] = [];

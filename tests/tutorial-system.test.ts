@@ -590,7 +590,7 @@ describe("a check", () => {
     expect(bare.outcome).toBe("not done");
     expect(bare.text).toContain("did       POST /orders at the gateway\n");
     expect(bare.text).toContain("saw       no span\n");
-    expect(bare.text).toContain("expected  spans at the collector");
+    expect(bare.text).toContain("expected  a span at the collector");
     expect(bare.text).toContain("read      docs/tutorial/01-first-span.md#one-span");
     expect(bare.text).toEndWith("`bun run tutorial hint 01` helps");
   });

@@ -124,7 +124,7 @@ export const check: StageCheck = {
         return verdict(
           {
             did: "POST /orders at the gateway, with traceparent, tracestate and baggage",
-            saw: `${spanTree(spans)}\n${of}\nheaders of the record: ${headersText(record)}`,
+            saw: linesOf(spanTree(spans), of, `headers of the record: ${headersText(record)}`),
           },
           [
             [create !== undefined, "one PRODUCER span of the orders service"],
@@ -165,7 +165,7 @@ export const check: StageCheck = {
         return verdict(
           {
             did: "POST /orders at the gateway",
-            saw: `${treeWithLinks(spans)}\n${attributesText(send, "messaging.")}`,
+            saw: linesOf(treeWithLinks(spans), attributesText(send, "messaging.")),
           },
           [
             [sends.length === 1, `one span ${SEND} of the orders service`],
@@ -192,7 +192,6 @@ export const check: StageCheck = {
         const strangers = linked.filter((link) => !creates.some((span) => isSame(span, link)));
         const batches = sends.filter(isBatch);
         const lonely = creates.filter((span) => !linked.some((link) => isSame(span, link)));
-        const countOf = (span: SeenSpan) => span.attributes["messaging.batch.message_count"];
         return verdict(
           {
             did: `${TOGETHER} orders at once, whose COMMITs went through at the same moment`,
@@ -243,7 +242,7 @@ export const check: StageCheck = {
         return verdict(
           {
             did: "POST /orders at the gateway",
-            saw: `${treeWithLinks(spans)}\n${of}\nheaders of the record: ${headersText(record)}`,
+            saw: linesOf(treeWithLinks(spans), of, `headers of the record: ${headersText(record)}`),
           },
           [
             [processes.length === 1, "one CONSUMER span of the worker for the one record"],
@@ -297,8 +296,6 @@ export const check: StageCheck = {
             partition,
           })),
         );
-        const handlingsOf = (spans: readonly SeenSpan[], { traceId }: { traceId: string }) =>
-          findSpans(inTrace(spans, traceId), { service: "worker", kind: "CONSUMER" });
         const spans = await system.spansWhen((seen) =>
           origins.every((origin) => handlingsOf(seen, origin).length > 0),
         );
@@ -448,6 +445,11 @@ async function placedTogether(system: System, count: number): Promise<readonly S
   return await spansOfOrders(system, ids);
 }
 
+/** The worker's CONSUMER spans in a trace. */
+function handlingsOf(spans: readonly SeenSpan[], { traceId }: Pick<Place, "traceId">): SeenSpan[] {
+  return findSpans(inTrace(spans, traceId), { service: "worker", kind: "CONSUMER" });
+}
+
 /** Until the worker has confirmed all, and the span of that has come; or what came in time. */
 async function spansOfOrders(system: System, ids: readonly string[]): Promise<readonly SeenSpan[]> {
   return await system.spansWhen((spans) => {
@@ -506,6 +508,10 @@ function linksTo(span: SeenSpan | undefined, target: SeenSpan | undefined): bool
   return target !== undefined && span?.links.some((link) => isSame(link, target)) === true;
 }
 
+function countOf({ attributes }: SeenSpan): unknown {
+  return attributes["messaging.batch.message_count"];
+}
+
 function isBatch({ attributes, links }: SeenSpan): boolean {
   return Number(attributes["messaging.batch.message_count"] ?? links.length) > 1;
 }
@@ -528,6 +534,10 @@ function attributesText(span: SeenSpan | undefined, prefix: string): string {
     .filter(([key]) => key.startsWith(prefix))
     .map(([key, value]) => `${key} ${JSON.stringify(value)}`);
   return span ? `${span.name}: ${values.join(", ") || `no attribute ${prefix}…`}` : "";
+}
+
+function linesOf(...texts: readonly string[]): string {
+  return texts.filter(Boolean).join("\n");
 }
 
 /** @returns a random id */

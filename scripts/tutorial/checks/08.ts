@@ -373,7 +373,7 @@ async function many(times: number, ask: () => Promise<unknown>): Promise<void> {
 /** Series, one a line. */
 function linesOf(points: readonly SeenMetric[]): string {
   const lines = points.map(({ service, name, unit, attributes, count, sum, value }) => {
-    const measured = value ?? `count ${count}, sum ${sum?.toFixed(3)}`;
+    const measured = value ?? `count ${count}, sum ${sum?.toFixed(3)} ${unit}`;
     return `${service} ${name} (${unit || "no unit"}) ${JSON.stringify(attributes)}: ${measured}`;
   });
   const left = lines.length - SHOWN_MAX;

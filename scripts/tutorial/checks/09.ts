@@ -38,7 +38,6 @@ export const check: StageCheck = {
       title: "of the traces that begin here the share is kept that OTEL_TRACES_SAMPLER_ARG says",
       anchor: "#whoever-begins-decides",
       async judge(trial) {
-        const withShare = (share: string) => ({ env: { all: { OTEL_TRACES_SAMPLER_ARG: share } } });
         const [none, half] = await Promise.all([
           trial.system(withShare("0")),
           trial.system({ ...withShare("0.5"), programs: ["orders", "gateway"] }),
@@ -68,7 +67,7 @@ export const check: StageCheck = {
       title: "whoever begins a trace decides, for all: kept here even if our share is 0",
       anchor: "#whoever-begins-decides",
       async judge(trial) {
-        const system = await trial.system({ env: { all: { OTEL_TRACES_SAMPLER_ARG: "0" } } });
+        const system = await trial.system(withShare("0"));
         const { did, saw, spans, flags } = await anOrder(system, "01");
         const missing = SERVICES.find((service) => findSpans(spans, { service }).length === 0);
         return verdict({ did: `${did}, OTEL_TRACES_SAMPLER_ARG=0`, saw }, [
@@ -316,6 +315,10 @@ export const check: StageCheck = {
     },
   ],
 };
+
+function withShare(share: string) {
+  return { env: { all: { OTEL_TRACES_SAMPLER_ARG: share } } };
+}
 
 /** Places one, if need be with a caller's trace, and says what became of it. */
 async function anOrder(system: System, flags?: "00" | "01") {

@@ -6,6 +6,9 @@ const SCRIPTS = "docs/tutorial/experiments";
 const DURATION = "http.server.request.duration";
 const IDS = 1_000;
 const AT_ONCE = 20;
+/** Of the gateway two, of orders three, of the worker one. */
+const SERIES_OF_ORDER = 6;
+const ODD_METHODS = ["PURGE", "PROPFIND", "LINK", "UNLINK"];
 /** Whom it was about is the same in all of them here. */
 const NOT_SHOWN = new Set(["url.scheme", "server.address", "server.port"]);
 
@@ -23,6 +26,29 @@ export const experiments: Readonly<Record<string, Experiment>> = {
       },
     ],
     run: showMany,
+  },
+  "any-method": {
+    about: "methods that HTTP's conventions do not know, counted by their names",
+    edits: [
+      { file: "methods.ts", find: 'KNOWN.has(method) ? method : "_OTHER"', replace: "method" },
+    ],
+    run: showMethods,
+  },
+  milliseconds: {
+    about: "what is counted of one order, in milliseconds",
+    edits: [
+      {
+        file: "metrics.ts",
+        find: "(performance.now() - startedMs) / 1000",
+        replace: "performance.now() - startedMs",
+      },
+    ],
+    run: showSeries,
+  },
+  "traces-alone": {
+    about: "a meter provider that nobody shuts down",
+    edits: [{ file: "metrics.ts", find: "  atEnd(() => provider.shutdown());\n", replace: "" }],
+    run: showEnd,
   },
   buckets: {
     about: "the same durations with the SDK's boundaries, and with those of the conventions",
@@ -42,7 +68,7 @@ async function showLines({ stage, system, say }: Bench): Promise<void> {
   await running.consumed();
   const [span] = await running.spansWhen((spans) => spans.length > 0);
   say(`$ grep ${span?.traceId} *.log`);
-  for (const program of stage.programs) {
+  for (const program of stage.programs.toSorted()) {
     const found = running.output(program).filter((line) => line.includes(span?.traceId ?? "?"));
     say(found.map((line) => `${program}.log:${line}`).join("\n"));
   }
@@ -54,14 +80,13 @@ async function showSeries({ stage, system, say }: Bench): Promise<void> {
   await running.confirmed(id);
   const points = await running.when(
     () => running.metrics(),
-    // The worker asks orders last: what comes of it is counted on both sides.
-    (seen) =>
-      seen.filter(({ attributes }) => attributes["http.request.method"] === "PATCH").length > 1,
+    // Each of the three sends its own.
+    ({ length }) => length >= SERIES_OF_ORDER,
   );
-  for (const program of stage.programs) {
+  for (const program of stage.programs.toSorted()) {
     say(program);
     const own = points.filter(({ service }) => service === program);
-    for (const point of own.toSorted((a, b) => textOf(a).localeCompare(textOf(b)))) {
+    for (const point of own.toSorted(byText)) {
       say(`  ${textOf(point)}`);
     }
   }
@@ -79,6 +104,32 @@ async function showMany({ system, say }: Bench): Promise<void> {
   if (series.length > 3) say("  …");
 }
 
+async function showMethods({ system, say }: Bench): Promise<void> {
+  const running = await system({ programs: ["orders"] });
+  for (const method of ODD_METHODS) await running.request("orders", method, "/nothing");
+  const series = await running.when(
+    () => running.metrics().filter(({ name }) => name === DURATION),
+    (points) => countOf(points) >= ODD_METHODS.length,
+  );
+  say(`${ODD_METHODS.join(", ")}: ${countOf(series)} requests, ${series.length} series`);
+  for (const point of series.toSorted(byText)) say(`  ${textOf(point)}`);
+}
+
+async function showEnd({ stage, system, say }: Bench): Promise<void> {
+  const env = { OTEL_BSP_SCHEDULE_DELAY: "60000", OTEL_METRIC_EXPORT_INTERVAL: "60000" };
+  const running = await system({ env: { all: env } });
+  const { id } = await running.placeOrder();
+  await running.confirmed(id);
+  await running.consumed();
+  await running.stop();
+  say("one order, then SIGTERM to all three, before anything was due; at the collector:");
+  for (const program of stage.programs.toSorted()) {
+    const spans = running.spans().filter(({ service }) => service === program);
+    const series = running.metrics().filter(({ service }) => service === program);
+    say(`  ${program.padEnd(8)} ${spans.length} spans, ${series.length || "no"} series`);
+  }
+}
+
 async function askForOrders(system: System): Promise<void> {
   let asked = 0;
   const askSome = async () => {
@@ -89,6 +140,10 @@ async function askForOrders(system: System): Promise<void> {
 
 function countOf(points: readonly SeenMetric[]): number {
   return points.reduce((sum, { count = 0 }) => sum + count, 0);
+}
+
+function byText(one: SeenMetric, other: SeenMetric): number {
+  return textOf(one) < textOf(other) ? -1 : 1;
 }
 
 function textOf({ name, unit, attributes, count, sum = 0, value }: SeenMetric): string {
