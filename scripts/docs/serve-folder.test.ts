@@ -22,6 +22,7 @@ test.each([
   ["docs/", 200, "documents"],
   ["docs", 200, "documents"],
   ["docs/a.html?x=1", 200, "a page"],
+  ["docs/a", 200, "a page"],
   ["docs/none.html", 404, "not here"],
   ["%2e%2e/outside.html", 404, "not here"],
   ["..%2foutside.html", 404, "not here"],

@@ -19,8 +19,14 @@ export function serveFolder(folder: string, ports: readonly number[]): ServedFol
     if (path === undefined) return new Response("not found", { status: 404 });
     const file = Bun.file(join(folder, path.endsWith("/") ? `${path}index.html` : path));
     if (await file.exists()) return new Response(file);
-    if (!path.endsWith("/") && (await Bun.file(join(folder, path, "index.html")).exists())) {
-      return Response.redirect(`${path}/`, 302);
+    // As it is typed by hand: without what ends a folder's address, or a page's.
+    const endings = [
+      ["/", "/index.html"],
+      [".html", ".html"],
+    ] as const;
+    for (const [ending, rest] of path.endsWith("/") ? [] : endings) {
+      const isThere = await Bun.file(join(folder, path + rest)).exists();
+      if (isThere) return Response.redirect(`${path}${ending}`, 302);
     }
     return new Response(Bun.file(join(folder, "404.html")), { status: 404 });
   });
