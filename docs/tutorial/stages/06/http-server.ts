@@ -1,5 +1,5 @@
-// HTTP in: one SERVER span a request, below the span that the caller's headers name.
 // #region getter
+// HTTP in: one SERVER span a request, below the span that the caller's headers name.
 import {
   propagation,
   ROOT_CONTEXT,

@@ -1,5 +1,5 @@
-// HTTP out: one CLIENT span a request that is sent, and the headers that make the receiver its child.
 // #region setter
+// HTTP out: one CLIENT span a request that is sent, and the headers that make the receiver its child.
 import { context, propagation, SpanKind, type TextMapSetter } from "@opentelemetry/api";
 import { failSpan } from "./errors.ts";
 import { inSpan } from "./tracing.ts";

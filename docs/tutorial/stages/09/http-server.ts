@@ -1,5 +1,5 @@
-// HTTP in: one SERVER span a request, below the span that the caller's headers name.
 // #region getter
+// HTTP in: one SERVER span a request, below the span that the caller's headers name.
 import { propagation, ROOT_CONTEXT, SpanKind, trace, type TextMapGetter } from "@opentelemetry/api";
 import { Elysia } from "elysia";
 import { describe, failSpan } from "./errors.ts";
@@ -45,6 +45,7 @@ async function serve(request: Request, answer: Answer): Promise<Response> {
       const response = await answer(request);
       const { status } = response;
       span.setAttribute("http.response.status_code", status);
+      // A 4xx is the caller's mistake: here nothing failed.
       if (status >= 500) {
         const text = thrown.has(request) ? describe(thrown.get(request)).text : "";
         failSpan(span, { type: String(status), text });

@@ -1,3 +1,4 @@
+// #region query
 // SQL: one CLIENT span a statement, named by what it does and to which table, and never with its values.
 import { SpanKind } from "@opentelemetry/api";
 import { SQL, type ReservedSQL } from "bun";
@@ -9,7 +10,6 @@ export type Query = (
   ...values: unknown[]
 ) => Promise<Record<string, unknown>[]>;
 
-// #region query
 /** Gives `sql`, or one connection of it, as a function whose every statement is a span. */
 export function traceSql(sql: SQL | ReservedSQL): Query {
   const { hostname, port, database } = sql.options as SQL.PostgresOrMySQLOptions;
