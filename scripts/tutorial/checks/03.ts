@@ -185,8 +185,6 @@ export const check: StageCheck = {
           await system.request("gateway", "GET", "/nothing");
           await system.request("orders", "GET", "/orders");
         }
-        const areAllThere = (all: readonly SeenSpan[]) =>
-          SERVICES.every((service) => served(all, service).length === 2);
         const spans = await system.spansWhen(areAllThere, WAIT_MS);
         const servers = findSpans(spans, { kind: "SERVER" });
         return verdict(
@@ -376,13 +374,11 @@ export const check: StageCheck = {
         await Promise.all(
           parents.map(({ traceparent }) => post(system, "orders", { headers: { traceparent } })),
         );
-        const traceIsWhole = (all: readonly SeenSpan[]) => (parent: Parent) => {
-          const [server, ...more] = belowOf(all, parent);
-          const steps = all.filter((span) => isBelow(all, span, server));
-          return more.length === 0 && steps.length >= 2;
-        };
-        const spans = await system.spansWhen((all) => parents.every(traceIsWhole(all)), WAIT_MS);
-        const mixed = parents.find((parent) => !traceIsWhole(spans)(parent));
+        const spans = await system.spansWhen(
+          (all) => parents.every((parent) => traceIsWhole(all, parent)),
+          WAIT_MS,
+        );
+        const mixed = parents.find((parent) => !traceIsWhole(spans, parent));
         return verdict(
           {
             did: `${AT_ONCE} POST /orders at orders at the same time, each with a traceparent of its own`,
@@ -450,4 +446,16 @@ function belowOf(spans: readonly SeenSpan[], { traceId, spanId }: Parent): SeenS
   return findSpans(spans, { kind: "SERVER" }).filter(
     (span) => span.traceId === traceId && span.parentSpanId === spanId,
   );
+}
+
+/** Whether each of the two services has answered two requests. */
+function areAllThere(all: readonly SeenSpan[]): boolean {
+  return SERVICES.every((service) => served(all, service).length === 2);
+}
+
+/** Whether the caller's trace has one request, and the steps below it. */
+function traceIsWhole(all: readonly SeenSpan[], parent: Parent): boolean {
+  const [server, ...more] = belowOf(all, parent);
+  const steps = all.filter((span) => isBelow(all, span, server));
+  return more.length === 0 && steps.length >= 2;
 }

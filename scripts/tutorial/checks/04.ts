@@ -33,8 +33,7 @@ export const check: StageCheck = {
       async judge(trial) {
         const system = await trial.system();
         await system.request("gateway", "GET", "/orders");
-        const isDone = (all: readonly SeenSpan[]) => findSpans(all, { kind: "SERVER" }).length >= 2;
-        const spans = await system.spansWhen(isDone);
+        const spans = await system.spansWhen(bothAnswered);
         const [client] = findSpans(spans, { service: "gateway", kind: "CLIENT" });
         const [server] = findSpans(spans, { service: "orders", kind: "SERVER" });
         const [hop] = system.hops();
@@ -99,7 +98,7 @@ export const check: StageCheck = {
               `one header traceparent: ${client ? traceparentOf(client) : "of the CLIENT span"}`,
             ],
             [
-              /^application\/json/.test(type),
+              type.startsWith("application/json"),
               "content-type: application/json, as the gateway sets it",
             ],
           ],
@@ -153,13 +152,11 @@ export const check: StageCheck = {
       async judge(trial) {
         const system = await trial.system();
         const { status } = await system.request("gateway", "GET", `/orders/${Bun.randomUUIDv7()}`);
-        const isThere = (count: number) => (all: readonly SeenSpan[]) =>
-          findSpans(all, { service: "gateway", kind: "SERVER" }).length >= count;
-        const refused = await system.spansWhen(isThere(1), WAIT_MS);
+        const refused = await system.spansWhen((all) => requestsAt(all).length >= 1, WAIT_MS);
         // More than once: Bun sends a GET again by itself.
         system.disturb("gateway", { cut: true, times: 3 });
         await system.request("gateway", "GET", "/orders");
-        const all = await system.spansWhen(isThere(2), WAIT_MS);
+        const all = await system.spansWhen((all) => requestsAt(all).length >= 2, WAIT_MS);
         const lost = all.filter((span) => !refused.includes(span));
         const [client] = findSpans(refused, { service: "gateway", kind: "CLIENT" });
         const servers = findSpans(refused, { kind: "SERVER" });
@@ -202,7 +199,9 @@ export const check: StageCheck = {
         await system.request("gateway", "GET", "/orders", { headers });
         const [hop] = system.hops();
         const saw = hop
-          ? [...Object.keys(headers)].map((name) => header(hop, name)).join("\n")
+          ? Object.keys(headers)
+              .map((name) => header(hop, name))
+              .join("\n")
           : "no request to orders";
         return verdict(
           {
@@ -234,32 +233,20 @@ export const check: StageCheck = {
         await Promise.all(
           Array.from({ length: AT_ONCE }, () => system.request("gateway", "GET", "/orders")),
         );
-        const roots = (all: readonly SeenSpan[]) =>
-          findSpans(all, { service: "gateway", kind: "SERVER" });
-        const isWhole = (all: readonly SeenSpan[]) => (root: SeenSpan) => {
-          const below = inTrace(all, root.traceId).filter((span) => isBelow(all, span, root));
-          const [clients, servers] = [
-            findSpans(below, { kind: "CLIENT" }),
-            findSpans(below, { kind: "SERVER" }),
-          ];
-          return (
-            clients.length === 1 &&
-            servers.length === 1 &&
-            servers[0]?.parentSpanId === clients[0]?.spanId
-          );
-        };
         const spans = await system.spansWhen(
-          (all) => roots(all).length === AT_ONCE && roots(all).every(isWhole(all)),
+          (all) =>
+            requestsAt(all).length === AT_ONCE &&
+            requestsAt(all).every((root) => isWhole(all, root)),
           WAIT_MS,
         );
-        const mixed = roots(spans).find((root) => !isWhole(spans)(root));
+        const mixed = requestsAt(spans).find((root) => !isWhole(spans, root));
         return verdict(
           {
             did: `${AT_ONCE} GET /orders at the gateway, at the same time`,
             saw: mixed ? spanTree(inTrace(spans, mixed.traceId)) : `${traceCount(spans)} traces`,
           },
           [
-            [roots(spans).length === AT_ONCE, `${AT_ONCE} SERVER spans of the gateway`],
+            [requestsAt(spans).length === AT_ONCE, `${AT_ONCE} SERVER spans of the gateway`],
             [
               mixed === undefined,
               "below each one CLIENT span, and below that one SERVER span of orders",
@@ -447,4 +434,23 @@ function valuesOf({ headers }: Hop, name: string): string[] {
 function header(hop: Hop, name: string): string {
   const values = valuesOf(hop, name);
   return values.length === 0 ? `no ${name}` : values.map((value) => `${name}: ${value}`).join("\n");
+}
+
+function bothAnswered(all: readonly SeenSpan[]): boolean {
+  return findSpans(all, { kind: "SERVER" }).length >= 2;
+}
+
+/** What came in at the gateway. */
+function requestsAt(all: readonly SeenSpan[]): SeenSpan[] {
+  return findSpans(all, { service: "gateway", kind: "SERVER" });
+}
+
+/** Whether one call and one request are below it, the one below the other. */
+function isWhole(all: readonly SeenSpan[], root: SeenSpan): boolean {
+  const below = inTrace(all, root.traceId).filter((span) => isBelow(all, span, root));
+  const clients = findSpans(below, { kind: "CLIENT" });
+  const servers = findSpans(below, { kind: "SERVER" });
+  return (
+    clients.length === 1 && servers.length === 1 && servers[0]?.parentSpanId === clients[0]?.spanId
+  );
 }

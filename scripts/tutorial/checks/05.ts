@@ -256,29 +256,22 @@ export const check: StageCheck = {
       async judge(trial) {
         const system = await trial.system();
         await Promise.all(Array.from({ length: AT_ONCE }, () => place(system)));
-        const requests = (all: readonly SeenSpan[]) =>
-          findSpans(all, { service: "orders", kind: "SERVER", name: "POST /orders" });
-        const namesBelow = (all: readonly SeenSpan[], request: SeenSpan) =>
-          inTrace(all, request.traceId)
-            .filter((span) => "db.query.text" in span.attributes && isBelow(all, span, request))
-            .map(({ name }) => name)
-            .sort();
         const isWhole = (all: readonly SeenSpan[]) => (request: SeenSpan) =>
           namesBelow(all, request).join() === STATEMENTS.join();
         const spans = await system.spansWhen(
-          (all) => requests(all).length === AT_ONCE && requests(all).every(isWhole(all)),
+          (all) => ordersIn(all).length === AT_ONCE && ordersIn(all).every(isWhole(all)),
           WAIT_MS,
         );
-        const mixed = requests(spans).find((request) => !isWhole(spans)(request));
+        const mixed = ordersIn(spans).find((request) => !isWhole(spans)(request));
         return verdict(
           {
             did: `${AT_ONCE} POST /orders at orders, at the same time`,
             saw: mixed
               ? spanTree(inTrace(spans, mixed.traceId))
-              : `${requests(spans).length} requests with their own statements`,
+              : `${ordersIn(spans).length} requests with their own statements`,
           },
           [
-            [requests(spans).length === AT_ONCE, `${AT_ONCE} SERVER spans of orders`],
+            [ordersIn(spans).length === AT_ONCE, `${AT_ONCE} SERVER spans of orders`],
             [
               mixed === undefined,
               `below each ${STATEMENTS.join(", ")}, and nothing else of a database`,
@@ -457,4 +450,16 @@ function valuesOn(span: SeenSpan, values: readonly string[]): string[] {
   return places.flatMap(([where, value]) =>
     values.some((one) => String(value).includes(one)) ? [`${where} ${JSON.stringify(value)}`] : [],
   );
+}
+
+function ordersIn(all: readonly SeenSpan[]): SeenSpan[] {
+  return findSpans(all, { service: "orders", kind: "SERVER", name: "POST /orders" });
+}
+
+/** The statements below a request, by their names. */
+function namesBelow(all: readonly SeenSpan[], request: SeenSpan): string[] {
+  return inTrace(all, request.traceId)
+    .filter((span) => "db.query.text" in span.attributes && isBelow(all, span, request))
+    .map(({ name }) => name)
+    .sort();
 }
