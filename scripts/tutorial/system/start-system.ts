@@ -77,7 +77,8 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   const kafka = await startKafka();
   undo.defer(() => kafka.stop());
 
-  const ports = portsFor(options.preferPorts ?? false);
+  const ports = claimPorts(options.preferPorts ?? false);
+  undo.defer(() => Object.values(ports).forEach((port) => claimed.delete(port)));
   const urlOf = (program: Program) =>
     program !== "worker" && wanted.includes(program) ? `http://127.0.0.1:${ports[program]}` : "";
   const proxies = new Map<string, RecordingProxy>();
@@ -211,10 +212,21 @@ async function untilQuiet(look: () => string, signal: AbortSignal): Promise<void
   await seenWhen(look, isQuiet, { timeoutMs: QUIET_TIMEOUT_MS, signal });
 }
 
-function portsFor(preferred: boolean): Readonly<Record<Program, number>> {
+/**
+ * Ports that programs of this process listen on, or are about to. Whoever looks whether a port is free sees the
+ * former alone, and Elysia would let two programs share one: each would get some of the other's requests.
+ */
+const claimed = new Set<number>();
+
+function claimPorts(preferred: boolean): Readonly<Record<Program, number>> {
   const entries = PROGRAMS.map((program) => {
-    const port = PORTS[program];
-    return [program, preferred && isFree(port) ? port : freePort()] as const;
+    let port = PORTS[program];
+    if (!preferred || claimed.has(port) || !isFree(port)) {
+      do port = freePort();
+      while (claimed.has(port));
+    }
+    claimed.add(port);
+    return [program, port] as const;
   });
   return Object.fromEntries(entries) as Record<Program, number>;
 }
