@@ -68,7 +68,7 @@ const stages = await Promise.all(
 
 describe.each(stages.map((all) => [all.stage.id, all] as const))(
   "the check of stage %s",
-  (_, { stage, check, bare, mistakes }) => {
+  (_, { stage, check, mistakes }) => {
     test("explains each promise in a paragraph of the stage's page", async () => {
       const page = Bun.file(pagePath(stage.page));
       const anchors = (await page.exists()) ? anchorsIn(await page.text()) : [];
@@ -76,50 +76,51 @@ describe.each(stages.map((all) => [all.stage.id, all] as const))(
       expect(unknown.map(({ title, anchor }) => `${title}: ${anchor}`)).toEqual([]);
     });
 
-    test.concurrent(
-      "passes the solution",
-      async () => {
-        const { outcome, said } = await judge(stage, solutionFiles(stage), check);
-        expect(outcome, said).toBe("passed");
-      },
-      CHECK_TIMEOUT_MS,
-    );
-
-    test.concurrent(
-      bare ? "says of the bare exercise what is to be done" : "passes the exercise as it starts",
-      async () => {
-        if (!bare) {
-          const { outcome, said } = await judge(stage, startFiles(stage), check);
-          return expect(outcome, said).toBe("passed");
-        }
-        // What comes after it waits for what a bare exercise does not send.
-        const last = check.items.findIndex(({ title }) => title === bare.failing);
-        const items = check.items.slice(0, last + 1);
-        expectComplaint(await judge(stage, startFiles(stage), { ...check, items }), bare);
-      },
-      CHECK_TIMEOUT_MS,
-    );
-
     test(`knows ${MISTAKES_MIN} mistakes or more, each by a name of its own`, () => {
       const names = mistakes.map(({ name }) => name);
       expect(new Set(names).size).toBe(names.length);
       expect(names.length).toBeGreaterThanOrEqual(MISTAKES_MIN);
       expect(names).not.toContain("bare");
     });
-
-    test.concurrent.each(mistakes.map((mistake) => [mistake.about, mistake] as const))(
-      "finds the mistake: %s",
-      async (_, mistake) => {
-        // Its item alone: each judges by itself, whatever the others find.
-        const items = check.items.filter(({ title }) => title === mistake.failing);
-        expect(items).toHaveLength(1);
-        const change = (folder: string) => applyMistake(folder, mistake);
-        const judged = await judge(stage, solutionFiles(stage), { ...check, items }, change);
-        expectComplaint(judged, mistake);
-      },
-      CHECK_TIMEOUT_MS,
-    );
   },
+);
+
+const ofStage = (stage: Stage) => `the check of stage ${stage.id}`;
+
+test.concurrent.each(stages.map((all) => [ofStage(all.stage), all] as const))(
+  "%s passes the solution",
+  async (_, { stage, check }) => {
+    const { outcome, said } = await judge(stage, solutionFiles(stage), check);
+    expect(outcome, said).toBe("passed");
+  },
+  CHECK_TIMEOUT_MS,
+);
+
+test.concurrent.each(stages.map((all) => [ofStage(all.stage), all] as const))(
+  "%s says of the bare exercise what is to be done, where there is something",
+  async (_, { stage, check, bare }) => {
+    const judged = await judge(stage, startFiles(stage), check);
+    if (bare) expectComplaint(judged, bare);
+    else expect(judged.outcome, judged.said).toBe("passed");
+  },
+  CHECK_TIMEOUT_MS,
+);
+
+const mistakesOfAll = stages.flatMap(({ stage, check, mistakes }) =>
+  mistakes.map((mistake) => [ofStage(stage), mistake.about, { stage, check, mistake }] as const),
+);
+
+test.concurrent.each(mistakesOfAll)(
+  "%s finds the mistake: %s",
+  async (_stage, _about, { stage, check, mistake }) => {
+    // Its item alone: each judges by itself, whatever the others find.
+    const items = check.items.filter(({ title }) => title === mistake.failing);
+    expect(items).toHaveLength(1);
+    const change = (folder: string) => applyMistake(folder, mistake);
+    const judged = await judge(stage, solutionFiles(stage), { ...check, items }, change);
+    expectComplaint(judged, mistake);
+  },
+  CHECK_TIMEOUT_MS,
 );
 
 interface Judged {
