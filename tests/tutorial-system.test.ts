@@ -611,7 +611,7 @@ describe("a check", () => {
         "  read      docs/tutorial/01-first-span.md#paragraph",
       ].join("\n"),
       "✓ it answers",
-      "your exercise is not done yet: 1 of 2 promises are not kept; `bun run tutorial hint 01` helps",
+      "your exercise is not done yet: 1 of 2 promises is not kept; `bun run tutorial hint 01` helps",
     ]);
   });
 

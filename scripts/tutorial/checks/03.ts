@@ -389,7 +389,7 @@ export const check: StageCheck = {
           [
             [
               mixed === undefined,
-              `in the trace of each the span of its own request, and below it what was done for it: ${mixed?.traceId} has something else`,
+              `in the trace of each, also in ${mixed?.traceId}, the span of its own request, and below it what was done for it`,
             ],
           ],
         );

@@ -384,7 +384,7 @@ export const check: StageCheck = {
         return verdict(
           {
             did: "POST /orders at the gateway; all that the worker asks is answered 503",
-            saw: `${length} requests, ${pauses.join(", ")} ms after one another\n${spanTree(triesIn(spans), ["http.request.resend_count"])}`,
+            saw: `${length} requests${pauses.length > 0 ? `, ${pauses.join(", ")} ms after one another` : ""}\n${spanTree(triesIn(spans), ["http.request.resend_count"])}`,
           },
           [
             [tries.length === 4, "four tries, each a CLIENT span"],
