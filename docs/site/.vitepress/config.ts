@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { slug } from "github-slugger";
 import { defineConfig } from "vitepress";
 import { codeTitles } from "./markdown/code-titles.ts";
+import { indentedCode } from "./markdown/indented-code.ts";
 import { lineAnchors } from "./markdown/line-anchors.ts";
 import { siteVue } from "./site-vue.ts";
 import { repositoryLinks } from "./markdown/repository-links.ts";
@@ -43,6 +44,7 @@ export default defineConfig({
       md.use(repositoryLinks, plan);
       md.use(codeTitles);
       md.use(lineAnchors, SOURCES);
+      md.use(indentedCode);
     },
   },
   vite: { plugins: [siteVue()] },

@@ -62,7 +62,12 @@ export async function runCheck(options: CheckOptions): Promise<CheckOutcome> {
       say(`stage ${stage.id} is done: all ${items.length} promises hold`);
       return "passed";
     }
-    say(notDone(stage, `${failed} of ${items.length} promises ${failed === 1 ? "is" : "are"} not kept`));
+    say(
+      notDone(
+        stage,
+        `${failed} of ${items.length} promises ${failed === 1 ? "is" : "are"} not kept`,
+      ),
+    );
     return "not done";
   } catch (error) {
     given?.throwIfAborted();
