@@ -48,3 +48,10 @@ test("what a browser would fetch from elsewhere is found", async () => {
     "/ loads //cdn.invalid/b.css",
   ]);
 });
+
+test("code that would move the page aside on a phone is found", async () => {
+  expect(await problemsOf('<pre class="shiki"></pre>')).toEqual([]);
+  expect(await problemsOf("<pre><code>a</code></pre>")).toEqual([
+    "/ has code that does not scroll",
+  ]);
+});

@@ -1,4 +1,4 @@
-/** Holds a built site against itself: its links lead somewhere, and it loads nothing from elsewhere. */
+/** Holds a built site against itself: links lead somewhere, nothing is loaded from elsewhere, code scrolls. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 
@@ -6,6 +6,8 @@ interface BuiltPage {
   readonly links: readonly string[];
   readonly loads: readonly string[];
   readonly ids: ReadonlySet<string>;
+  /** Has code that the theme knows nothing of: wide lines of it would move the page aside on a phone. */
+  readonly hasBareCode: boolean;
 }
 
 const ORIGIN = "http://site.invalid";
@@ -32,6 +34,7 @@ export async function checkSite(
   }
   const known = new Set(files.map(addressOf));
   for (const [address, page] of pages) {
+    if (page.hasBareCode) problems.push(`${address} has code that does not scroll`);
     for (const url of page.loads) {
       if (!isOwn(url, address)) problems.push(`${address} loads ${url}`);
     }
@@ -53,6 +56,7 @@ async function readPage(file: string): Promise<BuiltPage> {
   const links: string[] = [];
   const loads: string[] = [];
   const ids = new Set<string>();
+  let hasBareCode = false;
   const reader = new HTMLRewriter()
     .on("a[href]", collect(links, "href"))
     .on("link[href]", collect(loads, "href"))
@@ -61,9 +65,14 @@ async function readPage(file: string): Promise<BuiltPage> {
       element(element) {
         ids.add(element.getAttribute("id") ?? "");
       },
+    })
+    .on("pre:not([class])", {
+      element() {
+        hasBareCode = true;
+      },
     });
   reader.transform(await Bun.file(file).text());
-  return { links, loads, ids };
+  return { links, loads, ids, hasBareCode };
 }
 
 function collect(
