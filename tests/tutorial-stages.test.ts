@@ -26,7 +26,7 @@ const SCRIPTS = join(ROOT, "scripts/tutorial");
 /** With the time in which a check waits for its turn. */
 const CHECK_TIMEOUT_MS = 600_000;
 /** A check mostly waits: for programs to start, for spans that should not come. */
-const running = new Slots(6);
+const running = new Slots(4);
 const MISTAKES_MIN = 3;
 
 const isIn = (folder: string) => (stage: Stage) =>

@@ -16,7 +16,7 @@ import {
   USUAL_PORTS,
   type PartsState,
 } from "./parts.ts";
-import { STATEMENT_LOG_SETTINGS, StatementLog } from "./statement-log.ts";
+import { PARTS_SETTINGS, StatementLog } from "./statement-log.ts";
 
 const IDLE_MS = Number(process.env["TUTORIAL_IDLE_MS"]) || 15 * 60_000;
 const LOOK_INTERVAL_MS = Math.min(2_000, IDLE_MS / 4);
@@ -34,7 +34,7 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) {
 const log = new StatementLog();
 const [store, postgres] = await Promise.all([
   startStore(),
-  startPostgres({ settings: STATEMENT_LOG_SETTINGS, onLog: (text) => log.add(text) }),
+  startPostgres({ settings: PARTS_SETTINGS, onLog: (text) => log.add(text) }),
 ]);
 const control = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: answer });
 writeDown({

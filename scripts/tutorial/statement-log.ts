@@ -1,7 +1,14 @@
 /** PostgreSQL's log, as far as it tells which statements it got. */
 
-/** Server settings that make it tell, and of which database. */
-export const STATEMENT_LOG_SETTINGS = { log_statement: "all", log_line_prefix: "%d|" };
+/**
+ * Server settings that make it tell, and of which database. Each run has a few pools of ten connections, and
+ * several runs may be under way.
+ */
+export const PARTS_SETTINGS = {
+  log_statement: "all",
+  log_line_prefix: "%d|",
+  max_connections: "400",
+};
 
 const LOG_CHARS_MAX = 1_000_000;
 

@@ -2,7 +2,7 @@
 import { startPostgres } from "#lib/embedded/postgres.ts";
 import { startTraceStore } from "#lib/embedded/traces/index.ts";
 import type { Parts } from "../../scripts/tutorial/parts.ts";
-import { STATEMENT_LOG_SETTINGS, StatementLog } from "../../scripts/tutorial/statement-log.ts";
+import { PARTS_SETTINGS, StatementLog } from "../../scripts/tutorial/statement-log.ts";
 
 /** Parts that live in this process, and not in the one that all commands share. */
 export interface TestParts extends Parts, AsyncDisposable {}
@@ -12,7 +12,7 @@ export async function startParts(): Promise<TestParts> {
   const store = await startTraceStore({ otlpPort: 0, queryPort: 0 });
   const log = new StatementLog();
   const postgres = await startPostgres({
-    settings: STATEMENT_LOG_SETTINGS,
+    settings: PARTS_SETTINGS,
     onLog: (text) => log.add(text),
   });
   return {
