@@ -12,6 +12,7 @@ import {
 } from "../scripts/tutorial/pages/page.ts";
 import { createRecorder } from "../scripts/tutorial/pages/recording.ts";
 import { shapeOf } from "../scripts/tutorial/pages/shape.ts";
+import { solutionFiles, startFiles } from "../scripts/tutorial/stage-files.ts";
 import { findChromium, screenshotOf } from "../scripts/tutorial/screenshots.ts";
 import { stageOf, STAGES, type Stage } from "../scripts/tutorial/stages.ts";
 import { startParts, type TestParts } from "./support/tutorial.ts";
@@ -38,6 +39,27 @@ describe.each(pages)("%s", (page, text) => {
     expect(recordingsOf(text, page)).toBeArray();
   });
 });
+
+test.each(STAGES.map((stage) => [stage.id, stage] as const))(
+  "the page of stage %s shows every line that the stage adds",
+  (_, stage) => {
+    const text = readFileSync(pagePath(stage.page), "utf8");
+    const shown = new Set(
+      blocksOf(text, stage.page)
+        .filter(({ kind }) => kind !== "recorded")
+        .flatMap(({ content }) => content.split("\n"))
+        // Of a difference what is added, and what stays.
+        .map((line) => line.replace(/^[+ ]/, "").trim()),
+    );
+    const before = startFiles(stage);
+    for (const [name, solution] of solutionFiles(stage)) {
+      const known = new Set((before.get(name) ?? "").split("\n").map((line) => line.trim()));
+      const added = solution.split("\n").map((line) => line.trim());
+      const hidden = added.filter((line) => line !== "" && !known.has(line) && !shown.has(line));
+      expect(hidden, `${name}, on ${stage.page}`).toEqual([]);
+    }
+  },
+);
 
 describe("what is filled in", () => {
   const blocks = [

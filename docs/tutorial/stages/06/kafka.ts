@@ -1,5 +1,5 @@
-// Kafka: a PRODUCER span where a record is created, a CLIENT span where it is sent, a CONSUMER span where it is handled.
 // #region create
+// Kafka: a PRODUCER span where a record is created, a CLIENT span where it is sent, a CONSUMER span where it is handled.
 import {
   context,
   propagation,

@@ -1,5 +1,5 @@
-// Metrics by hand: how often and how long, counted of every request, whether anybody keeps its trace or not.
 // #region provider
+// Metrics by hand: how often and how long, counted of every request, whether anybody keeps its trace or not.
 import { metrics, type Attributes, type Histogram } from "@opentelemetry/api";
 import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
 import { MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
