@@ -49,17 +49,17 @@ function describeBroker(name: string, start: () => Promise<BrokerUnderTest>): vo
       kafka = kafkaFor(broker.brokers);
       admin = kafka.admin();
       await admin.connect();
-    });
+    }, TEST_MS);
 
     afterEach(async () => {
       for (const cleanup of cleanups.toReversed()) await cleanup();
       cleanups = [];
-    });
+    }, TEST_MS);
 
     afterAll(async () => {
       await admin.disconnect();
       await broker.stop();
-    });
+    }, TEST_MS);
 
     test(
       "creates a topic once, with the partitions asked for, and lists it until it is deleted",
