@@ -8,6 +8,7 @@ import {
   oneSpan,
   spanTree,
   verdict,
+  type CheckItem,
   type StageCheck,
 } from "../check/index.ts";
 import type { NewRecord, SeenRecord, SeenSpan, System } from "../system/index.ts";
@@ -325,9 +326,62 @@ export const check: StageCheck = {
         );
       },
     },
+    ...deadLetterItems("#given-up"),
+    {
+      title: "a record that nobody can handle does not hold up those behind it",
+      anchor: "#a-record-that-is-tried-for-ever",
+      async judge(trial) {
+        const system = await trial.system(OWN);
+        const { id } = await system.placeOrder();
+        await system.confirmed(id);
+        await system.rows("UPDATE orders SET status = 'pending'");
+        const poison = poisonous();
+        // In one partition, one behind the other.
+        await system.produce(TOPIC, { ...poison, partition: 0 }, { ...recordOf(id), partition: 0 });
+        const isConfirmed = await system.confirmed(id);
+        const isDone = await system.consumed();
+        const handled = findSpans(system.spans(), { service: "worker", kind: "CONSUMER" });
+        const offsets = Map.groupBy(handled, ({ attributes }) =>
+          ["messaging.destination.partition.id", "messaging.kafka.offset"]
+            .map((key) => attributes[key])
+            .join("/"),
+        );
+        return verdict(
+          {
+            did: "two records in one partition: the first is no JSON, the second of an order that is pending",
+            saw: [
+              `the order: ${isConfirmed ? "confirmed" : "pending"}`,
+              ...[...offsets].map(
+                ([place, spans]) => `partition/offset ${place}: handled ${spans.length} times`,
+              ),
+            ].join("\n"),
+          },
+          [
+            [
+              isConfirmed,
+              "the order of the second record is confirmed: what the first one throws is not thrown on to kafkajs, which would try it again for ever",
+            ],
+            [isDone, "the group has committed both records"],
+            [
+              [...offsets.values()].every((spans) => spans.length === 1),
+              "each record handled once",
+            ],
+          ],
+        );
+      },
+    },
+  ],
+};
+
+/**
+ * What becomes of a record that cannot be handled; stage 10 asks the same of the layer.
+ * @param anchor of the paragraph to read
+ */
+export function deadLetterItems(anchor: string): readonly CheckItem[] {
+  return [
     {
       title: "a dead letter has key, value and headers as they came, and says why and whence",
-      anchor: "#given-up",
+      anchor,
       async judge(trial) {
         const system = await trial.system(OWN);
         const poison = poisonous();
@@ -374,7 +428,7 @@ export const check: StageCheck = {
     },
     {
       title: "a dead letter is sent below its record's handling, and linked to its creation",
-      anchor: "#given-up",
+      anchor,
       async judge(trial) {
         const system = await trial.system(OWN);
         const poison = poisonous();
@@ -416,51 +470,8 @@ export const check: StageCheck = {
         );
       },
     },
-    {
-      title: "a record that nobody can handle does not hold up those behind it",
-      anchor: "#a-record-that-is-tried-for-ever",
-      async judge(trial) {
-        const system = await trial.system(OWN);
-        const { id } = await system.placeOrder();
-        await system.confirmed(id);
-        await system.rows("UPDATE orders SET status = 'pending'");
-        const poison = poisonous();
-        // In one partition, one behind the other.
-        await system.produce(TOPIC, { ...poison, partition: 0 }, { ...recordOf(id), partition: 0 });
-        const isConfirmed = await system.confirmed(id);
-        const isDone = await system.consumed();
-        const handled = findSpans(system.spans(), { service: "worker", kind: "CONSUMER" });
-        const offsets = Map.groupBy(handled, ({ attributes }) =>
-          ["messaging.destination.partition.id", "messaging.kafka.offset"]
-            .map((key) => attributes[key])
-            .join("/"),
-        );
-        return verdict(
-          {
-            did: "two records in one partition: the first is no JSON, the second of an order that is pending",
-            saw: [
-              `the order: ${isConfirmed ? "confirmed" : "pending"}`,
-              ...[...offsets].map(
-                ([place, spans]) => `partition/offset ${place}: handled ${spans.length} times`,
-              ),
-            ].join("\n"),
-          },
-          [
-            [
-              isConfirmed,
-              "the order of the second record is confirmed: what the first one throws is not thrown on to kafkajs, which would try it again for ever",
-            ],
-            [isDone, "the group has committed both records"],
-            [
-              [...offsets.values()].every((spans) => spans.length === 1),
-              "each record handled once",
-            ],
-          ],
-        );
-      },
-    },
-  ],
-};
+  ];
+}
 
 /** Bun's parser quotes it where it says what it did not expect. */
 const SECRET = "zwetschge4711";

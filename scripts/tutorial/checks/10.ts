@@ -10,6 +10,7 @@ import {
   type StageCheck,
 } from "../check/index.ts";
 import type { SeenSpan, System } from "../system/index.ts";
+import { deadLetterItems } from "./07.ts";
 
 const SERVICES = ["gateway", "orders", "worker"] as const;
 const LAYER = "@orderflow/telemetry";
@@ -19,7 +20,7 @@ export const check: StageCheck = {
   hints: [
     "Take one program at a time, the gateway first: it needs startTelemetry, elysiaTelemetry() and tracedFetch.",
     "traceSql takes the whole client: `const sql = traceSql(new SQL(…))`, then sql.begin as in stage 00. The relay keeps the client that is not traced.",
-    "traceProcess wants the record in one object: `traceProcess({ ...message, topic, partition }, { consumerGroup: GROUP }, async (span) => …)`.",
+    "traceProcess wants the record in one object: `traceProcess({ ...message, topic, partition }, { consumerGroup: GROUP }, async (span) => …)`; a dead letter is sent below it by traceSend's `{ parent: context.active() }`.",
   ],
   items: [
     {
@@ -140,6 +141,7 @@ export const check: StageCheck = {
         );
       },
     },
+    ...deadLetterItems("#the-worker"),
     {
       title: "the layer says more of a process, and counts more than requests",
       anchor: "#what-you-get-beyond",

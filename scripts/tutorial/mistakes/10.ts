@@ -35,6 +35,13 @@ export const mistakes: readonly Mistake[] = [
     says: /resend_count 1 and 2/,
   },
   {
+    name: "dead-letter-elsewhere",
+    about: "The dead letter is sent below its record's creation, and not below its handling.",
+    edits: [{ file: "worker.ts", find: ", { parent: context.active() }", replace: "" }],
+    failing: "a dead letter is sent below its record's handling, and linked to its creation",
+    says: /below the CONSUMER span/,
+  },
+  {
     name: "no-shutdown",
     about: "The worker ends without sending what is left.",
     edits: [{ file: "worker.ts", find: "  await telemetry.shutdown();\n", replace: "" }],
