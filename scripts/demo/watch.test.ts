@@ -16,7 +16,7 @@ test.each([
   "services/orders/relay.ts~",
   "services/other/index.ts",
   "lib/embedded/postgres.ts",
-  "lib/embedded/traces/viewer/viewer.css",
+  "lib/embedded/viewer/style.css",
 ])("%s restarts nothing, as no service runs it", (path) => {
   expect(affectedServices(path)).toEqual([]);
 });

@@ -1,9 +1,14 @@
 /** The trace store for the demo and the tests: an OTLP receiver, a ring of traces, Jaeger's query API and a page to look. */
+import { type Imported, importText } from "./import.ts";
 import { answerJaegerQuery } from "./jaeger-query.ts";
+import { KeptFile } from "./kept-file.ts";
+import { LogStore, recordsIn } from "./log-store.ts";
+import { type OtlpTrace, spansOf } from "./otlp.ts";
+import { answerPage } from "./page-bundle.ts";
 import { refuseForeign, urlOf } from "./own-requests.ts";
-import { createOtlpReceiver } from "./otlp-receiver.ts";
+import { createOtlpReceiver, type OtlpSink } from "./otlp-receiver.ts";
 import { type StoredTrace, TraceRing, type TraceRingStats } from "./trace-ring.ts";
-import { answerViewer } from "./viewer.ts";
+import { IMPORT_PATH, ViewApi } from "./view-api.ts";
 
 export type { OtlpSpan, OtlpTrace, SpanInContext } from "./otlp.ts";
 export type { StoredTrace, TraceRingStats } from "./trace-ring.ts";
@@ -22,8 +27,14 @@ export interface TraceStoreOptions {
   readonly spansPerTraceMax?: number;
   /** Bound for all traces together, as encoded; in memory they take about 14 times that. @default 16 MiB */
   readonly tracesBytesMax?: number;
+  /** Bound for all log records together, as encoded. @default 16 MiB */
+  readonly logsBytesMax?: number;
   /** Bound for one export request, unpacked too. @default 16 MiB */
   readonly bodyBytesMax?: number;
+  /** A file that holds what came before, and to which is added what comes: OTLP's JSON, a line each. */
+  readonly keepFile?: string;
+  /** The folder whose source files the pages may show, where a span names one. @default the current one */
+  readonly sourceRoot?: string;
 }
 
 /** A running trace store. */
@@ -41,6 +52,14 @@ export interface TraceStore {
   metrics(): readonly Record<string, unknown>[];
   /** @returns the latest log exports, oldest first, as OTLP/JSON: `{resourceLogs: […]}` */
   logs(): readonly Record<string, unknown>[];
+  /**
+   * Takes what a file holds; see `importText`.
+   * @returns how many spans and log records there are in it
+   * @throws ImportError
+   */
+  importText(text: string): ImportResult;
+  /** @returns why the file of `keepFile` is not written any more; undefined where all is well */
+  keepProblem(): string | undefined;
   /** @returns how much is held, and how much was let go */
   stats(): TraceRingStats;
   /** Closes both ports. Safe to call again. */
@@ -66,18 +85,33 @@ export async function startTraceStore(options: TraceStoreOptions = {}): Promise<
   });
   const metrics = new LatestExports();
   const logs = new LatestExports();
-  const receive = createOtlpReceiver(
-    {
-      addTraces: ({ resourceSpans }, encodedBytes) => ring.add(resourceSpans, encodedBytes),
-      addMetrics: (request, encodedBytes) => metrics.add(request, encodedBytes),
-      addLogs: (request, encodedBytes) => logs.add(request, encodedBytes),
+  const logStore = new LogStore(options.logsBytesMax ?? EXPORTS_BYTES_MAX);
+  const sink: OtlpSink = {
+    addTraces: ({ resourceSpans }, encodedBytes) => ring.add(resourceSpans, encodedBytes),
+    addMetrics: (request, encodedBytes) => metrics.add(request, encodedBytes),
+    addLogs: (request, encodedBytes) => {
+      logs.add(request, encodedBytes);
+      for (const traceId of logStore.add(request, encodedBytes)) ring.touch(traceId);
     },
-    bodyBytesMax,
-  );
+  };
+  const kept = await openKept(options.keepFile, sink);
+  const receive = createOtlpReceiver(kept ? keeping(sink, kept) : sink, bodyBytesMax);
+  const importInto = (text: string) =>
+    importAll(importText(text), kept ? keeping(sink, kept) : sink);
+  const api = new ViewApi({
+    ring,
+    logs: logStore,
+    sourceRoot: options.sourceRoot ?? process.cwd(),
+    importText: importInto,
+  });
   const otlp = listen(host, options.otlpPort ?? 4318, receive);
   let query: Server;
   try {
-    query = listen(host, options.queryPort ?? 16686, (request) => answerQuery(ring, request));
+    query = listen(host, options.queryPort ?? 16686, (request, server) => {
+      // A stream of changes says nothing for as long as nothing changes.
+      if (request.headers.get("accept") === "text/event-stream") server.timeout(request, 0);
+      return answerQuery(ring, api, request);
+    });
   } catch (error) {
     await otlp.stop(true);
     throw error;
@@ -91,11 +125,73 @@ export async function startTraceStore(options: TraceStoreOptions = {}): Promise<
     trace: (traceId) => ring.get(traceId),
     metrics: () => metrics.requests,
     logs: () => logs.requests,
+    importText: importInto,
+    keepProblem: () => kept?.problem,
     stats: () => ring.stats(),
     stop: async () => {
+      api.stop();
       await Promise.all([otlp.stop(true), query.stop(true)]);
+      await kept?.close();
     },
   };
+}
+
+/** What was in a file that was imported. */
+export interface ImportResult {
+  readonly spans: number;
+  readonly logRecords: number;
+  /** Spans that were not taken, and why. */
+  readonly rejectedSpans: number;
+  readonly errorMessage: string;
+}
+
+/** @returns the file to add to, after what it holds has been taken; undefined where none is asked for */
+async function openKept(path: string | undefined, sink: OtlpSink): Promise<KeptFile | undefined> {
+  if (path === undefined) return undefined;
+  const file = Bun.file(path);
+  const text = (await file.exists()) ? await file.text() : "";
+  if (text.trim() !== "") importAll(importText(text), sink);
+  return new KeptFile(path, text.length);
+}
+
+/** Each export goes into the file as well. */
+function keeping(sink: OtlpSink, kept: KeptFile): OtlpSink {
+  return {
+    addTraces: (request, bytes) => {
+      kept.add(request as unknown as Record<string, unknown>);
+      return sink.addTraces(request, bytes);
+    },
+    addMetrics: (request, bytes) => {
+      kept.add(request);
+      sink.addMetrics(request, bytes);
+    },
+    addLogs: (request, bytes) => {
+      kept.add(request);
+      sink.addLogs(request, bytes);
+    },
+  };
+}
+
+function importAll(imported: readonly Imported[], sink: OtlpSink): ImportResult {
+  let spans = 0;
+  let logRecords = 0;
+  let rejectedSpans = 0;
+  let errorMessage = "";
+  for (const { signal, message, bytes } of imported) {
+    if (signal === "traces") {
+      const request = message as unknown as OtlpTrace;
+      spans += spansOf(request).length;
+      const result = sink.addTraces(request, bytes);
+      rejectedSpans += result.rejectedSpans;
+      errorMessage ||= result.errorMessage;
+    } else if (signal === "logs") {
+      logRecords += recordsIn(message).length;
+      sink.addLogs(message, bytes);
+    } else {
+      sink.addMetrics(message, bytes);
+    }
+  }
+  return { spans, logRecords, rejectedSpans, errorMessage };
 }
 
 /** A server that listens on TCP, so that its port is known. */
@@ -104,13 +200,13 @@ type Server = ReturnType<typeof Bun.serve> & { readonly port: number };
 function listen(
   hostname: string,
   port: number,
-  fetch: (request: Request) => Response | Promise<Response>,
+  fetch: (request: Request, server: Bun.Server<undefined>) => Response | Promise<Response>,
 ): Server {
   try {
     return Bun.serve({
       hostname,
       port,
-      fetch: (request) => refuseForeign(request, hostname) ?? fetch(request),
+      fetch: (request, server) => refuseForeign(request, hostname) ?? fetch(request, server),
       // Our handler counts the bytes itself, so that a refusal says why.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       error: () => new Response("the trace store failed to answer\n", { status: 500 }),
@@ -120,12 +216,16 @@ function listen(
   }
 }
 
-function answerQuery(ring: TraceRing, request: Request): Response {
-  if (request.method !== "GET" && request.method !== "HEAD") {
+async function answerQuery(ring: TraceRing, api: ViewApi, request: Request): Promise<Response> {
+  const url = urlOf(request);
+  const changes = request.method === "POST" && url.pathname === IMPORT_PATH;
+  if (request.method !== "GET" && request.method !== "HEAD" && !changes) {
     return new Response("use GET\n", { status: 405, headers: { Allow: "GET, HEAD" } });
   }
-  const url = urlOf(request);
-  const found = answerJaegerQuery(ring, url) ?? answerViewer(url);
+  const found =
+    (await api.answer(request, url)) ??
+    answerJaegerQuery(ring, url) ??
+    (await answerPage(request, url));
   return found ?? new Response("there is nothing here\n", { status: 404 });
 }
 

@@ -1,13 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { toJaegerTrace } from "./jaeger-json.ts";
 import type { KeyValue, OtlpSpan, ResourceSpans } from "./otlp.ts";
-import type { StoredTrace } from "./trace-ring.ts";
 
 const TRACE_ID = "83a9efd15c1c98a977e0711cc93ee28b";
 const OTHER_TRACE_ID = "f".repeat(32);
 
-function stored(traceId: string, resourceSpans: ResourceSpans[]): StoredTrace {
-  return { traceId, resourceSpans, spanCount: 0, startTimeUs: 0, endTimeUs: 0 };
+function stored(traceId: string, resourceSpans: ResourceSpans[]) {
+  return { traceId, resourceSpans };
 }
 
 /** The trace of one span, as Jaeger shows that span. */

@@ -70,7 +70,7 @@ export interface JaegerProcess {
 }
 
 /** @returns the trace as Jaeger shows it, its spans in the order of their starts */
-export function toJaegerTrace(trace: StoredTrace): JaegerTrace {
+export function toJaegerTrace(trace: Pick<StoredTrace, "traceId" | "resourceSpans">): JaegerTrace {
   const processes: Record<string, JaegerProcess> = {};
   const processIds = new Map<Resource, string>();
   const processIdOf = ({ resource }: SpanInContext) => {

@@ -7,6 +7,7 @@ import {
   spanKindName,
   toJaegerTrace,
 } from "./jaeger-json.ts";
+import { microsOfDuration } from "./go-duration.ts";
 import { spansOf } from "./otlp.ts";
 import type { StoredTrace } from "./trace-ring.ts";
 
@@ -204,38 +205,12 @@ function lookbackStart(parameters: URLSearchParams): number {
   return lookback === undefined ? 0 : Date.now() * 1000 - lookback;
 }
 
-const MICROS_PER_UNIT: Readonly<Record<string, number>> = {
-  ns: 0.001,
-  us: 1,
-  µs: 1,
-  μs: 1,
-  ms: 1_000,
-  s: 1_000_000,
-  m: 60_000_000,
-  h: 3_600_000_000,
-  d: 86_400_000_000,
-};
-
-const UNITS = Object.keys(MICROS_PER_UNIT).join("|");
-const AMOUNT = String.raw`(\d+(?:\.\d*)?|\.\d+)`;
-const DURATION = new RegExp(`^(?:${AMOUNT}(?:${UNITS}))+$`);
-const DURATION_PART = new RegExp(`${AMOUNT}(${UNITS})`, "g");
-
-/**
- * @returns microseconds of a duration in Go's notation, e.g. "1.5s", ".5s", "1m30s" or "0", the only one
- *   without a unit; days too, which the UI sends
- * @see https://pkg.go.dev/time#ParseDuration
- */
 function parseDuration(parameters: URLSearchParams, name: string): number | undefined {
   const value = parameters.get(name);
   if (!value) return undefined;
-  if (value === "0") return 0;
-  if (!DURATION.test(value)) {
+  const micros = microsOfDuration(value);
+  if (micros === undefined) {
     throw new BadQuery(`unable to parse param '${name}': invalid duration '${value}'`);
-  }
-  let micros = 0;
-  for (const [, amount, unit = ""] of value.matchAll(DURATION_PART)) {
-    micros += Number(amount) * (MICROS_PER_UNIT[unit] ?? 0);
   }
   return micros;
 }

@@ -1,12 +1,17 @@
 /** The traces in memory: a ring that lets the oldest go when it is full, and counts what it let go. */
 import {
   isId,
+  linksOf,
   microsOf,
   type OtlpSpan,
   type OtlpTrace,
   type ResourceSpans,
   type ScopeSpans,
+  type SpanInContext,
 } from "./otlp.ts";
+import { serviceNameOf } from "./jaeger-json.ts";
+import { textsOf } from "./span-terms.ts";
+import { TermIndex } from "./term-index.ts";
 
 /** How much is kept. */
 export interface TraceRingLimits {
@@ -27,6 +32,10 @@ export interface StoredTrace extends OtlpTrace {
   readonly startTimeUs: number;
   /** End of its latest span so far, microseconds since 1970. */
   readonly endTimeUs: number;
+  /** In which order traces came: a later one has a higher number. */
+  readonly ordinal: number;
+  /** The ring's version when a span was last added to it. */
+  readonly version: number;
 }
 
 /** What the ring holds and what it has let go since it was made. */
@@ -47,12 +56,25 @@ export interface AddResult {
 
 /** Traces by id, in the order in which their first spans arrived. */
 export class TraceRing {
+  /** Traces by the names of services in them. */
+  readonly byService = new TermIndex<StoredTrace>();
+  /** Traces by the names of their spans. */
+  readonly byOperation = new TermIndex<StoredTrace>();
+  /** Traces by their other texts (see `textsOf`). */
+  readonly byText = new TermIndex<StoredTrace>();
+  /** Traces by the ids of the traces that they link to. */
+  readonly byLink = new TermIndex<StoredTrace>();
+  /** Every service that ever sent a span, in the order in which they first did. */
+  readonly services = new Set<string>();
+  /** Grows whenever a trace came, grew or went. */
+  version = 0;
   readonly #limits: TraceRingLimits;
   readonly #traces = new Map<string, MutableTrace>();
   #spans = 0;
   #bytes = 0;
   #evictedTraces = 0;
   #rejectedSpans = 0;
+  #ordinal = 0;
 
   constructor(limits: TraceRingLimits) {
     this.#limits = limits;
@@ -67,12 +89,14 @@ export class TraceRing {
    * @param encodedBytes size of the request
    */
   add(resourceSpans: readonly ResourceSpans[], encodedBytes: number): AddResult {
+    this.version += 1;
     const reasons = new Map<string, number>();
     const bytesPerWeight = encodedBytes / weightOfAll(resourceSpans);
     for (const [resource, resourceText] of withText(resourceSpans)) {
       const resourceKey = digest(resourceText);
       for (const [scope, scopeText] of withText(resource.scopeSpans)) {
         const origin: Origin = {
+          service: serviceNameOf(resource.resource ?? {}),
           resource,
           resourceKey,
           resourceBytes: resourceText.length * bytesPerWeight,
@@ -99,6 +123,12 @@ export class TraceRing {
     return this.#traces.get(traceId);
   }
 
+  /** Says that something about a trace has changed which is kept elsewhere: its log records, say. */
+  touch(traceId: string): void {
+    const trace = this.#traces.get(traceId);
+    if (trace) trace.version = ++this.version;
+  }
+
   /** @returns all traces, newest first */
   all(): StoredTrace[] {
     return [...this.#traces.values()].toReversed();
@@ -119,7 +149,8 @@ export class TraceRing {
     if (!isValidId(span.traceId, 32) || !isValidId(span.spanId, 16)) {
       return "span without a valid trace id and span id";
     }
-    const trace = this.#traces.get(span.traceId) ?? new MutableTrace(span.traceId);
+    const known = this.#traces.get(span.traceId);
+    const trace = known ?? new MutableTrace(span.traceId, this.#ordinal + 1);
     if (trace.has(span)) return undefined;
     if (trace.countOf(span.spanId) >= SPANS_PER_ID_MAX) {
       return `span of an id that ${SPANS_PER_ID_MAX} spans of the trace already have`;
@@ -127,10 +158,27 @@ export class TraceRing {
     if (trace.spanCount >= this.#limits.spansPerTraceMax) {
       return `span of a trace that already has ${this.#limits.spansPerTraceMax} spans`;
     }
+    if (!known) this.#ordinal += 1;
+    this.#index(trace, span, origin);
     this.#traces.set(span.traceId, trace);
     this.#spans += 1;
     this.#bytes += trace.add(span, origin, bytes);
+    trace.version = this.version;
     return undefined;
+  }
+
+  #index(trace: MutableTrace, span: OtlpSpan, { service, resource, scope }: Origin): void {
+    const context: SpanInContext = {
+      span,
+      service,
+      resource: resource.resource ?? {},
+      scope: scope.scope ?? {},
+    };
+    this.services.add(service);
+    trace.index(this.byService, service);
+    trace.index(this.byOperation, span.name ?? "");
+    for (const text of textsOf(context)) trace.index(this.byText, text);
+    for (const { traceId } of linksOf(span)) trace.index(this.byLink, traceId);
   }
 
   /** @param growing a trace that the request under way still adds to: its turn comes with the request's end */
@@ -140,6 +188,7 @@ export class TraceRing {
         this.#traces.size > this.#limits.tracesMax || this.#bytes > this.#limits.bytesMax;
       if (!full || traceId === growing) return;
       this.#traces.delete(traceId);
+      trace.unindex();
       this.#spans -= trace.spanCount;
       this.#bytes -= trace.bytes;
       this.#evictedTraces += 1;
@@ -149,6 +198,7 @@ export class TraceRing {
 
 /** Where in an export request a span stood, and what that takes. */
 interface Origin {
+  readonly service: string;
   readonly resource: ResourceSpans;
   readonly scope: ScopeSpans;
   /** They tell resources and scopes apart: digests, as every trace keeps its own. */
@@ -160,7 +210,9 @@ interface Origin {
 
 class MutableTrace implements StoredTrace {
   readonly traceId: string;
+  readonly ordinal: number;
   readonly resourceSpans: ResourceSpans[] = [];
+  version = 0;
   spanCount = 0;
   bytes = 0;
   startTimeUs = Number.POSITIVE_INFINITY;
@@ -169,8 +221,22 @@ class MutableTrace implements StoredTrace {
   readonly #spans = new Map<string, OtlpSpan[]>();
   readonly #spansOfScope = new Map<string, OtlpSpan[]>();
 
-  constructor(traceId: string) {
+  readonly #terms = new Map<TermIndex<StoredTrace>, Set<string>>();
+
+  constructor(traceId: string, ordinal: number) {
     this.traceId = traceId;
+    this.ordinal = ordinal;
+  }
+
+  index(index: TermIndex<StoredTrace>, term: string): void {
+    const terms = this.#terms.getOrInsertComputed(index, () => new Set());
+    if (terms.has(term)) return;
+    terms.add(term);
+    index.add(term, this);
+  }
+
+  unindex(): void {
+    for (const [index, terms] of this.#terms) for (const term of terms) index.remove(term, this);
   }
 
   /** An exporter that missed our answer sends its batch again: the very same span is no second one. */

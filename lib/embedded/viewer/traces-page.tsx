@@ -1,0 +1,366 @@
+/** All traces: searched, live, as a list, over time, and by operation. */
+import { useSignal, useSignalEffect } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { ask, onChange, stats, StoreError } from "./api.ts";
+import { clockTime, count, dateTime, duration } from "./format.ts";
+import { Points } from "./points.tsx";
+import { query, setQuery } from "./router.ts";
+import { learnServices, Service, services } from "./service.tsx";
+import { utc } from "./settings.ts";
+import type { WireFacets, WireFound, WireGroup, WireSummary } from "./wire.ts";
+
+const FIELDS = ["text", "service", "operation", "attribute", "status", "min", "max", "from", "to"];
+/** Changes within this time are one new search. */
+const SEARCH_AFTER_MS = 300;
+const LIST_STEP = 100;
+
+/** The page of all traces. */
+export function TracesPage() {
+  const found = useSignal<WireFound | undefined>(undefined);
+  const problem = useSignal("");
+  const isPaused = useSignal(false);
+  const missed = useSignal(0);
+  const limit = useSignal(LIST_STEP);
+  const view = query.value.get("view") === "operations" ? "operations" : "list";
+
+  const search = useRef<() => void>(() => undefined);
+  useSignalEffect(() => {
+    const parameters = new URLSearchParams(query.value);
+    parameters.set("limit", String(limit.value));
+    if (view === "operations") parameters.set("groups", "1");
+    let last: AbortController | undefined;
+    search.current = () => {
+      last?.abort();
+      last = new AbortController();
+      void searchOnce(parameters, last.signal);
+    };
+    search.current();
+    return () => last?.abort();
+  });
+
+  async function searchOnce(parameters: URLSearchParams, signal: AbortSignal): Promise<void> {
+    try {
+      const answer = await ask<WireFound>(`/api/view/traces?${parameters}`, signal);
+      learnServices(answer.services);
+      stats.value = answer.stats;
+      found.value = answer;
+      problem.value = "";
+      missed.value = 0;
+    } catch (error) {
+      if (signal.aborted) return;
+      problem.value =
+        error instanceof StoreError
+          ? error.message
+          : "The store does not answer. It is asked again.";
+    }
+  }
+
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const end = onChange(({ traceIds }) => {
+      if (isPaused.value) {
+        missed.value += traceIds.length;
+        return;
+      }
+      // The first change waits for those behind it; it is not put off by them.
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        search.current();
+      }, SEARCH_AFTER_MS);
+    });
+    return () => {
+      end();
+      clearTimeout(timer);
+    };
+  }, []);
+  useEffect(() => {
+    document.title = "OrderFlow traces";
+  }, []);
+
+  const answer = found.value;
+  const isFiltered = FIELDS.some((name) => query.value.get(name));
+  return (
+    <>
+      <h1 class="visually-hidden">Traces</h1>
+      <SearchForm />
+      {problem.value && (
+        <p class="error" role="alert">
+          {problem.value}
+        </p>
+      )}
+      {answer && (
+        <>
+          <Points points={answer.points} />
+          <div class="bar-above">
+            <span role="status">
+              {count(answer.matched, "trace")}
+              {isFiltered && " found"}
+              {answer.traces.length < answer.matched &&
+                `, the newest ${answer.traces.length} shown`}
+              {missed.value > 0 && ` · ${missed.value} changed since`}
+            </span>
+            <span>
+              <button
+                type="button"
+                aria-pressed={isPaused.value}
+                onClick={() => {
+                  isPaused.value = !isPaused.value;
+                  if (!isPaused.value) search.current();
+                }}
+              >
+                {isPaused.value ? "Go on" : "Pause"}
+              </button>
+              <span role="group" aria-label="Show as" class="switch">
+                <button
+                  type="button"
+                  aria-pressed={view === "list"}
+                  onClick={() => setQuery({ view: undefined })}
+                >
+                  List
+                </button>
+                <button
+                  type="button"
+                  aria-pressed={view === "operations"}
+                  onClick={() => setQuery({ view: "operations" })}
+                >
+                  By operation
+                </button>
+              </span>
+            </span>
+          </div>
+          {answer.matched === 0 ? (
+            <Nothing isFiltered={isFiltered} />
+          ) : view === "list" ? (
+            <List
+              traces={answer.traces}
+              more={answer.matched > answer.traces.length}
+              onMore={() => (limit.value += LIST_STEP)}
+            />
+          ) : (
+            <Groups groups={answer.groups} />
+          )}
+        </>
+      )}
+    </>
+  );
+}
+
+function Nothing({ isFiltered }: { isFiltered: boolean }) {
+  if (isFiltered) {
+    return (
+      <p class="note">
+        No trace is like that. <a href="/">Show all</a>
+      </p>
+    );
+  }
+  return <p class="note">No traces yet: place an order, and it appears here by itself.</p>;
+}
+
+/** A parameter of the address. */
+function value(name: string): string {
+  return query.value.get(name) ?? "";
+}
+
+function SearchForm() {
+  const facets = useSignal<WireFacets>({ operations: [], keys: [] });
+  const form = useRef<HTMLFormElement>(null);
+  const service = query.value.get("service") ?? "";
+  const suggest = async () => {
+    facets.value = await ask<WireFacets>(
+      `/api/view/facets?${new URLSearchParams({ service })}`,
+    ).catch(() => facets.value);
+  };
+  useEffect(() => void suggest(), [service]);
+  const submit = () => {
+    const data = new FormData(form.current ?? undefined);
+    const changes = Object.fromEntries(
+      ["text", "service", "operation", "attribute", "status", "min", "max"].map((name) => [
+        name,
+        String(data.get(name) ?? "").trim(),
+      ]),
+    );
+    setQuery(changes, "push");
+  };
+  const hasTime = value("from") !== "" || value("to") !== "";
+  // What is not known yet is a choice all the same: the address may name it before the store has answered.
+  const names =
+    services.value.includes(service) || !service ? services.value : [...services.value, service];
+  return (
+    <form
+      ref={form}
+      class="search"
+      role="search"
+      aria-label="Traces"
+      onSubmit={(event) => {
+        event.preventDefault();
+        submit();
+      }}
+      onFocusCapture={() => void suggest()}
+    >
+      <label class="wide">
+        Text
+        <input
+          name="text"
+          type="search"
+          value={value("text")}
+          placeholder="an order's id, a customer, a file"
+          onInput={(event) => event.currentTarget.value === "" && value("text") && submit()}
+        />
+      </label>
+      <label>
+        Service
+        <select name="service" value={service} onChange={submit}>
+          <option value="">all</option>
+          {names.map((name) => (
+            <option key={name} value={name}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        Operation
+        <input name="operation" value={value("operation")} list="operations" onChange={submit} />
+        <datalist id="operations">
+          {facets.value.operations.map((name) => (
+            <option key={name} value={name} />
+          ))}
+        </datalist>
+      </label>
+      <label>
+        Attribute
+        <input
+          name="attribute"
+          value={value("attribute")}
+          list="keys"
+          placeholder="key=value"
+          onChange={submit}
+        />
+        <datalist id="keys">
+          {facets.value.keys.map((name) => (
+            <option key={name} value={name} />
+          ))}
+        </datalist>
+      </label>
+      <label>
+        Status
+        <select name="status" value={value("status")} onChange={submit}>
+          <option value="">any</option>
+          <option value="error">failed</option>
+          <option value="ok">not failed</option>
+        </select>
+      </label>
+      <label class="short">
+        At least
+        <input name="min" value={value("min")} placeholder="100ms" onChange={submit} />
+      </label>
+      <label class="short">
+        At most
+        <input name="max" value={value("max")} placeholder="1.5s" onChange={submit} />
+      </label>
+      <button type="submit">Search</button>
+      {FIELDS.some((name) => value(name)) && (
+        <a class="button" href="/">
+          Clear
+        </a>
+      )}
+      {hasTime && (
+        <span class="chosen-time">
+          {value("from") && `from ${dateTime(Number(value("from")), utc.value)} `}
+          {value("to") && `to ${dateTime(Number(value("to")), utc.value)}`}{" "}
+          <button type="button" onClick={() => setQuery({ from: "", to: "" }, "push")}>
+            any time
+          </button>
+        </span>
+      )}
+    </form>
+  );
+}
+
+function List(props: { traces: readonly WireSummary[]; more: boolean; onMore: () => void }) {
+  const longest = Math.max(1, ...props.traces.map(({ durationUs }) => durationUs));
+  return (
+    <>
+      <ol class="traces">
+        {props.traces.map((trace) => (
+          <li key={trace.traceId}>
+            <a href={`/trace/${trace.traceId}`}>
+              <span class="title">
+                <b>{trace.service}</b> {trace.name}
+                {!trace.hasRoot && <span class="warn"> its root has not come</span>}
+              </span>
+              <span class="figures">
+                {trace.errors > 0 && <span class="error">✗ {trace.errors} failed </span>}
+                <span>{duration(trace.durationUs * 1_000)}</span>
+              </span>
+              <span class="length" aria-hidden="true">
+                <span style={{ width: `${(trace.durationUs / longest) * 100}%` }} />
+              </span>
+              <span class="services">
+                {trace.services.map(([name, spans]) => (
+                  <Service key={name} name={name} more={String(spans)} />
+                ))}
+                <time class="faint" dateTime={new Date(trace.startUs / 1_000).toISOString()}>
+                  {clockTime(trace.startUs, utc.value)}
+                </time>
+              </span>
+            </a>
+          </li>
+        ))}
+      </ol>
+      {props.more && (
+        <button type="button" onClick={props.onMore}>
+          More
+        </button>
+      )}
+    </>
+  );
+}
+
+function Groups({ groups }: { groups: readonly WireGroup[] }) {
+  return (
+    <table class="groups">
+      <caption class="visually-hidden">Spans by service and name</caption>
+      <thead>
+        <tr>
+          <th scope="col">Service</th>
+          <th scope="col">Operation</th>
+          <th scope="col">Spans</th>
+          <th scope="col">A second</th>
+          <th scope="col">Failed</th>
+          <th scope="col">Half below</th>
+          <th scope="col">95 % below</th>
+          <th scope="col">99 % below</th>
+        </tr>
+      </thead>
+      <tbody>
+        {groups.map((group) => {
+          const { service, name } = group;
+          const href = `/?${new URLSearchParams({ service, operation: name })}`;
+          return (
+            <tr key={href}>
+              <td>
+                <Service name={service} />
+              </td>
+              <td>
+                <a href={href}>{name}</a>
+              </td>
+              <td>{group.spans}</td>
+              <td>{group.rate.toFixed(2)}</td>
+              <td class={group.errors > 0 ? "error" : ""}>
+                {group.errors > 0 && `${group.errors} (${percent(group.errors / group.spans)})`}
+              </td>
+              <td>{duration(group.p50 * 1_000)}</td>
+              <td>{duration(group.p95 * 1_000)}</td>
+              <td>{duration(group.p99 * 1_000)}</td>
+            </tr>
+          );
+        })}
+      </tbody>
+    </table>
+  );
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
+}

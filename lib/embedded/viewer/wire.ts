@@ -1,0 +1,164 @@
+/** What the store and its pages say to each other: shapes of `/api/view/…`, for both sides. */
+
+/** An attribute; its value as plain JSON. */
+export type Attribute = readonly [key: string, value: unknown];
+
+/** One process of a service. */
+export interface WireResource {
+  readonly service: string;
+  readonly attributes: readonly Attribute[];
+}
+
+/** One tracer. */
+export interface WireScope {
+  readonly name: string;
+  readonly version: string;
+}
+
+/** A span; its resource and scope stand once for all of them. */
+export interface WireSpan {
+  readonly id: string;
+  /** Missing on a root. */
+  readonly parent?: string;
+  readonly resource: number;
+  readonly scope: number;
+  readonly name: string;
+  /** OTLP's number: 1 internal, 2 server, 3 client, 4 producer, 5 consumer. */
+  readonly kind: number;
+  /** Nanoseconds after the trace's first start. */
+  readonly start: number;
+  /** Nanoseconds. */
+  readonly duration: number;
+  /** 1 ok, 2 error; missing where unset. */
+  readonly status?: number;
+  readonly message?: string;
+  readonly traceState?: string;
+  readonly attributes: readonly Attribute[];
+  /** Nanoseconds after the trace's first start, name, attributes. */
+  readonly events?: readonly (readonly [time: number, name: string, attributes: Attribute[]])[];
+  readonly links?: readonly WireLink[];
+}
+
+/** A link to a span of this trace or another. */
+export interface WireLink {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly attributes: readonly Attribute[];
+}
+
+/** A span, here or elsewhere, that links to one of this trace. */
+export interface WireLinkedFrom {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly service: string;
+  readonly name: string;
+  /** The span of this trace. */
+  readonly to: string;
+}
+
+/** A log record of the trace. */
+export interface WireLog {
+  /** Nanoseconds after the trace's first start; may be negative. */
+  readonly time: number;
+  /** "" where it belongs to none. */
+  readonly span: string;
+  readonly service: string;
+  readonly severity: number;
+  readonly severityText: string;
+  readonly body: unknown;
+  readonly attributes: readonly Attribute[];
+}
+
+/** A trace as far as it has come. */
+export interface WireTrace {
+  readonly traceId: string;
+  /** Its first start: decimal nanoseconds since 1970. */
+  readonly baseNs: string;
+  readonly resources: readonly WireResource[];
+  readonly scopes: readonly WireScope[];
+  readonly spans: readonly WireSpan[];
+  readonly logs: readonly WireLog[];
+  readonly linkedFrom: readonly WireLinkedFrom[];
+  /** All services of the store, in the order in which they came: that of their colours. */
+  readonly services: readonly string[];
+}
+
+/** How much the store holds, and what it let go. */
+export interface WireStats {
+  readonly traces: number;
+  readonly spans: number;
+  readonly evictedTraces: number;
+  readonly rejectedSpans: number;
+  readonly logRecords: number;
+  readonly evictedLogRecords: number;
+}
+
+/** A trace in a list; see TraceSummary of the store. */
+export interface WireSummary {
+  readonly traceId: string;
+  readonly service: string;
+  readonly name: string;
+  readonly hasRoot: boolean;
+  readonly startUs: number;
+  readonly durationUs: number;
+  readonly spans: number;
+  readonly errors: number;
+  readonly services: readonly (readonly [name: string, spans: number])[];
+}
+
+/** Spans of one service and name, among the traces that were found. */
+export interface WireGroup {
+  readonly service: string;
+  readonly name: string;
+  readonly spans: number;
+  readonly errors: number;
+  /** Spans a second, over the time from the first to the last of all. */
+  readonly rate: number;
+  /** Microseconds. */
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
+}
+
+/** The answer to a search. */
+export interface WireFound {
+  readonly traces: readonly WireSummary[];
+  /** How many there are; `traces` are the newest of them. */
+  readonly matched: number;
+  /** Start in microseconds since 1970, duration in microseconds, whether it failed; of up to 5,000. */
+  readonly points: readonly (readonly [
+    startUs: number,
+    durationUs: number,
+    failed: 0 | 1,
+    id: string,
+  ])[];
+  readonly groups: readonly WireGroup[];
+  readonly services: readonly string[];
+  readonly stats: WireStats;
+}
+
+/** What may be asked for: suggestions for the fields of a search. */
+export interface WireFacets {
+  readonly operations: readonly string[];
+  readonly keys: readonly string[];
+}
+
+/** A piece of a source file. */
+export interface WireSource {
+  /** As the span says it. */
+  readonly file: string;
+  /** The absolute path, for an editor on this machine. */
+  readonly path: string;
+  /** The line that the span names; from 1. */
+  readonly line: number;
+  /** The number of the first of `lines`. */
+  readonly first: number;
+  readonly lines: readonly string[];
+}
+
+/** What `/api/view/live` tells, in an event `change`. */
+export interface WireChange {
+  /** Traces that came or grew; the newest 100. */
+  readonly traceIds: readonly string[];
+  readonly stats: WireStats;
+}
