@@ -15,12 +15,11 @@ const TELL_EVERY_MS = 250;
 const COMMENT_EVERY_MS = 15_000;
 const SUBSCRIBERS_MAX = 64;
 
-/** A number that another run of the store does not have: a page that was open meanwhile begins anew. */
-const RUN = crypto.randomUUID().slice(0, 8);
-
 /** Streams of changes, one for each open page. */
 export class LiveChanges {
   readonly #watched: Watched;
+  /** What another run of the store does not have: a page that was open meanwhile begins anew. */
+  readonly #run = crypto.randomUUID().slice(0, 8);
   readonly #subscribers = new Set<Subscriber>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
@@ -37,7 +36,7 @@ export class LiveChanges {
       return new Response("too many pages are open\n", { status: 503 });
     }
     const last = request.headers.get("last-event-id");
-    const from = last === null ? this.#watched.version() : versionIn(last);
+    const from = last === null ? this.#watched.version() : this.#versionIn(last);
     let subscriber: Subscriber | undefined;
     const leave = () => subscriber && this.#leave(subscriber);
     const body = new ReadableStream<Uint8Array>({
@@ -60,7 +59,10 @@ export class LiveChanges {
 
   #join(subscriber: Subscriber): void {
     this.#subscribers.add(subscriber);
-    say(subscriber, `retry: 1000\nid: ${idOf(subscriber.version)}\nevent: hello\ndata: {}\n\n`);
+    say(
+      subscriber,
+      `retry: 1000\nid: ${this.#idOf(subscriber.version)}\nevent: hello\ndata: {}\n\n`,
+    );
     this.#timer ??= setInterval(() => this.#tell(), TELL_EVERY_MS);
   }
 
@@ -76,6 +78,16 @@ export class LiveChanges {
     this.#timer = undefined;
   }
 
+  #idOf(version: number): string {
+    return `${this.#run}-${version}`;
+  }
+
+  /** @returns 0 for what is not an id of this run */
+  #versionIn(id: string): number {
+    const [run, version] = id.split("-");
+    return run === this.#run && /^\d{1,15}$/.test(version ?? "") ? Number(version) : 0;
+  }
+
   #tell(): void {
     const version = this.#watched.version();
     const nowMs = performance.now();
@@ -86,7 +98,7 @@ export class LiveChanges {
         const change = JSON.stringify(this.#watched.changeSince(subscriber.version));
         subscriber.version = version;
         subscriber.saidAtMs = nowMs;
-        say(subscriber, `id: ${idOf(version)}\nevent: change\ndata: ${change}\n\n`);
+        say(subscriber, `id: ${this.#idOf(version)}\nevent: change\ndata: ${change}\n\n`);
       } else if (nowMs - subscriber.saidAtMs > COMMENT_EVERY_MS) {
         subscriber.saidAtMs = nowMs;
         say(subscriber, ": still here\n\n");
@@ -105,13 +117,4 @@ const encoder = new TextEncoder();
 
 function say({ stream }: Subscriber, text: string): void {
   stream.enqueue(encoder.encode(text));
-}
-
-function idOf(version: number): string {
-  return `${RUN}-${version}`;
-}
-
-function versionIn(id: string): number {
-  const [run, version] = id.split("-");
-  return run === RUN && /^\d{1,15}$/.test(version ?? "") ? Number(version) : 0;
 }

@@ -87,6 +87,7 @@ function toWireSpan(
     duration: endNs > startNs ? Number(endNs - startNs) : 0,
     ...(span.status?.code && { status: span.status.code }),
     ...(span.status?.message && { message: span.status.message }),
+    ...(span.flags && { flags: span.flags }),
     ...(span.traceState && { traceState: span.traceState }),
     attributes: plainAttributes(span.attributes),
     ...(span.events?.length && {

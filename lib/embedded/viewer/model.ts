@@ -16,6 +16,7 @@ export interface Span {
   readonly status: number;
   readonly message: string;
   readonly traceState: string;
+  readonly flags: number;
   readonly attributes: readonly Attribute[];
   readonly events: readonly SpanEvent[];
   readonly links: readonly WireLink[];
@@ -26,6 +27,8 @@ export interface Span {
   readonly depth: number;
   /** Names a parent that has not come. */
   readonly isOrphan: boolean;
+  /** Would be the root of a trace of its own if the header that it was made of had been lost. */
+  readonly isCut: boolean;
   /** When the last span of its subtree ends. */
   readonly subtreeEnd: number;
   /** How many spans are below it, and how many of these failed. */
@@ -66,8 +69,16 @@ type Draft = { -readonly [K in Exclude<keyof Span, "children" | "parent">]: Span
   order: number;
 };
 
-/** Sorts a trace's spans into a tree; spans whose parents have not come stand as roots. */
-export function modelOf(wire: WireTrace, shifts: ReadonlyMap<string, number> = new Map()): Trace {
+/**
+ * Sorts a trace's spans into a tree; spans whose parents have not come stand as roots.
+ * @param shifts nanoseconds to move spans by, by their ids
+ * @param lost spans whose header is to be thought of as lost
+ */
+export function modelOf(
+  wire: WireTrace,
+  shifts: ReadonlyMap<string, number> = new Map(),
+  lost: ReadonlySet<string> = new Set(),
+): Trace {
   const logsOf = Map.groupBy(wire.logs, ({ span }) => span);
   const drafts = wire.spans.map((span, order): Draft => {
     const resource = wire.resources[span.resource] ?? { service: "", attributes: [] };
@@ -86,6 +97,7 @@ export function modelOf(wire: WireTrace, shifts: ReadonlyMap<string, number> = n
       status: span.status ?? 0,
       message: span.message ?? "",
       traceState: span.traceState ?? "",
+      flags: span.flags ?? 0,
       attributes: span.attributes,
       events: (span.events ?? []).map(([time, name, attributes]) => ({
         time: time + shift,
@@ -98,6 +110,7 @@ export function modelOf(wire: WireTrace, shifts: ReadonlyMap<string, number> = n
       parent: undefined,
       depth: 0,
       isOrphan: false,
+      isCut: lost.has(span.id),
       subtreeEnd: 0,
       below: 0,
       failedBelow: 0,
@@ -132,12 +145,13 @@ export function modelOf(wire: WireTrace, shifts: ReadonlyMap<string, number> = n
 function connect(drafts: readonly Draft[], byId: ReadonlyMap<string, Draft>): Draft[] {
   const roots: Draft[] = [];
   for (const draft of drafts) {
-    const parent = draft.parentId === undefined ? undefined : byId.get(draft.parentId);
+    const parentId = draft.isCut ? undefined : draft.parentId;
+    const parent = parentId === undefined ? undefined : byId.get(parentId);
     if (parent && !isAbove(draft, parent)) {
       draft.parent = parent;
       parent.children.push(draft);
     } else {
-      draft.isOrphan = draft.parentId !== undefined;
+      draft.isOrphan = parentId !== undefined;
       roots.push(draft);
     }
   }
@@ -363,8 +377,8 @@ export function skewsOf(trace: Trace): Skew[] {
   return skews;
 }
 
-/** @returns the trace as it would be if the clocks agreed */
-export function withoutSkew(trace: Trace): Trace {
+/** @returns by how much each span would have to be moved if the clocks agreed */
+export function shiftsAgainstSkew(trace: Trace): Map<string, number> {
   const shifts = new Map<string, number>();
   for (const { span, by } of skewsOf(trace)) {
     const stack: Span[] = [span];
@@ -374,7 +388,7 @@ export function withoutSkew(trace: Trace): Trace {
       stack.push(...next.children);
     }
   }
-  return modelOf(trace.wire, shifts);
+  return shifts;
 }
 
 /** Whether a text stands anywhere in a span; `key=value` and `key` find attributes. */

@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { copies } from "./copies.ts";
 import { clockTime, duration, KINDS } from "./format.ts";
 import { attributeOf, textOf, type Span, type Trace } from "./model.ts";
+import { Hops } from "./hop-view.tsx";
 import { Service } from "./service.tsx";
 import { utc } from "./settings.ts";
 import { SourceLines } from "./source-lines.tsx";
@@ -43,6 +44,7 @@ export function SpanPanel({ state }: { state: TraceState }) {
       )}
       <SourceLines traceId={trace.traceId} span={span} />
       <Copies span={span} trace={trace} />
+      <Hops state={state} span={span} />
       <Section title="Attributes" count={span.attributes.length}>
         <Attributes attributes={span.attributes} />
       </Section>

@@ -58,8 +58,8 @@ export function SpanTable({ state }: { state: TraceState }) {
           ))}
         </div>
       </div>
-      <div ref={grid} class="rows" role="presentation" tabIndex={0}>
-        <div class="sizer" role="rowgroup" style={{ height: `${virtual.height}px` }}>
+      <div ref={grid} class="rows" role="rowgroup" tabIndex={0} aria-label="Spans">
+        <div class="sizer" role="presentation" style={{ height: `${virtual.height}px` }}>
           {virtual.items.map(({ index, start }) => {
             const span = spans[index];
             if (!span) return null;

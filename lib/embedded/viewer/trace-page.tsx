@@ -119,6 +119,15 @@ function Facts({ state }: { state: TraceState }) {
           for what came after it.
         </p>
       )}
+      {state.lost.value.size > 0 && (
+        <p class="told warn" role="status">
+          As it would be without {count(state.lost.value.size, "header")}:{" "}
+          {count(trace.roots.length, "trace")} in place of one.{" "}
+          <button type="button" onClick={() => (state.lost.value = new Set())}>
+            As it was
+          </button>
+        </p>
+      )}
       {trace.missingParents > 0 && (
         <p class="told warn">
           {count(trace.missingParents, "span names", "spans name")} a parent that is not here: it

@@ -6,7 +6,7 @@ import {
   rowsOf,
   skewsOf,
   spanContains,
-  withoutSkew,
+  shiftsAgainstSkew,
   type CriticalPiece,
   type Row,
   type Skew,
@@ -36,6 +36,8 @@ export interface TraceState {
   readonly critical: ReadonlySignal<ReadonlyMap<Span, readonly CriticalPiece[]>>;
   readonly skews: ReadonlySignal<readonly Skew[]>;
   readonly correctSkew: Signal<boolean>;
+  /** Spans whose header is to be thought of as lost. */
+  readonly lost: Signal<ReadonlySet<string>>;
   /** What is looked for; "" for nothing. */
   readonly sought: Signal<string>;
   readonly onlyFound: Signal<boolean>;
@@ -51,7 +53,11 @@ export function traceState(wire: ReadonlySignal<WireTrace>): TraceState {
   const correctSkew = signal(false);
   const plain = computed(() => modelOf(wire.value));
   const skews = computed(() => skewsOf(plain.value));
-  const trace = computed(() => (correctSkew.value ? withoutSkew(plain.value) : plain.value));
+  const lost = signal<ReadonlySet<string>>(new Set());
+  const trace = computed(() => {
+    const shifts = correctSkew.value ? shiftsAgainstSkew(plain.value) : undefined;
+    return shifts || lost.value.size > 0 ? modelOf(wire.value, shifts, lost.value) : plain.value;
+  });
   const collapsed = signal<ReadonlySet<string>>(new Set());
   const unfolded = signal<ReadonlySet<string>>(new Set());
   const foldRepeats = signal(true);
@@ -73,6 +79,7 @@ export function traceState(wire: ReadonlySignal<WireTrace>): TraceState {
     range,
     skews,
     correctSkew,
+    lost,
     showCritical: signal(true),
     critical: computed(() => criticalPath(trace.value)),
     shown: computed(() => range.value ?? { from: 0, to: Math.max(1, trace.value.duration) }),

@@ -161,6 +161,11 @@ function value(name: string): string {
   return query.value.get(name) ?? "";
 }
 
+/** What stands in a field at first: what is typed stays while the page is drawn anew. */
+function typed(name: string): { key: string; defaultValue: string } {
+  return { key: name + value(name), defaultValue: value(name) };
+}
+
 function SearchForm() {
   const facets = useSignal<WireFacets>({ operations: [], keys: [] });
   const form = useRef<HTMLFormElement>(null);
@@ -202,7 +207,7 @@ function SearchForm() {
         <input
           name="text"
           type="search"
-          value={value("text")}
+          {...typed("text")}
           placeholder="an order's id, a customer, a file"
           onInput={(event) => event.currentTarget.value === "" && value("text") && submit()}
         />
@@ -220,7 +225,7 @@ function SearchForm() {
       </label>
       <label>
         Operation
-        <input name="operation" value={value("operation")} list="operations" onChange={submit} />
+        <input name="operation" {...typed("operation")} list="operations" onChange={submit} />
         <datalist id="operations">
           {facets.value.operations.map((name) => (
             <option key={name} value={name} />
@@ -231,7 +236,7 @@ function SearchForm() {
         Attribute
         <input
           name="attribute"
-          value={value("attribute")}
+          {...typed("attribute")}
           list="keys"
           placeholder="key=value"
           onChange={submit}
@@ -252,11 +257,11 @@ function SearchForm() {
       </label>
       <label class="short">
         At least
-        <input name="min" value={value("min")} placeholder="100ms" onChange={submit} />
+        <input name="min" {...typed("min")} placeholder="100ms" onChange={submit} />
       </label>
       <label class="short">
         At most
-        <input name="max" value={value("max")} placeholder="1.5s" onChange={submit} />
+        <input name="max" {...typed("max")} placeholder="1.5s" onChange={submit} />
       </label>
       <button type="submit">Search</button>
       {FIELDS.some((name) => value(name)) && (
@@ -318,6 +323,14 @@ function List(props: { traces: readonly WireSummary[]; more: boolean; onMore: ()
 }
 
 function Groups({ groups }: { groups: readonly WireGroup[] }) {
+  return (
+    <div class="wide-table" role="region" aria-label="Spans by service and name" tabIndex={0}>
+      <GroupsTable groups={groups} />
+    </div>
+  );
+}
+
+function GroupsTable({ groups }: { groups: readonly WireGroup[] }) {
   return (
     <table class="groups">
       <caption class="visually-hidden">Spans by service and name</caption>

@@ -174,6 +174,7 @@ function SpanRow({ state, row, index, top }: RowProps<Extract<Row, { type: "span
         {span.failed && <span class="error">✗ </span>}
         <b>{span.service}</b> <span class="what">{span.name}</span>
         <Target span={span} />
+        {span.isCut && <span class="badge warn">a trace of its own</span>}
         {Number(resend) > 0 && <span class="badge">try {Number(resend) + 1}</span>}
         {retries > 0 && <span class="badge">{retries} retries</span>}
         {span.logs.length > 0 && <span class="badge quiet">{span.logs.length} log</span>}

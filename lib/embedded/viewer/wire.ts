@@ -33,6 +33,8 @@ export interface WireSpan {
   readonly status?: number;
   readonly message?: string;
   readonly traceState?: string;
+  /** OTLP's flags: the lowest eight bits are those of W3C's trace flags. */
+  readonly flags?: number;
   readonly attributes: readonly Attribute[];
   /** Nanoseconds after the trace's first start, name, attributes. */
   readonly events?: readonly (readonly [time: number, name: string, attributes: Attribute[]])[];
