@@ -7,7 +7,13 @@ import { join } from "node:path";
 import type { Browser, Locator, Page } from "playwright-core";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
 import { chromiumPath, openPage, startBrowser, type WatchedPage } from "./support/browser.ts";
-import { sendTraces, spanIdOf, traceIdOf, type MadeSpan } from "./support/otlp-traces.ts";
+import {
+  attributesOf,
+  sendTraces,
+  spanIdOf,
+  traceIdOf,
+  type MadeSpan,
+} from "./support/otlp-traces.ts";
 
 const TIMEOUT_MS = 60_000;
 const WAIT_MS = 15_000;
@@ -508,6 +514,117 @@ describe.if(chromiumPath !== undefined)("one trace", () => {
   );
 });
 
+describe.if(chromiumPath !== undefined)("beyond one trace", () => {
+  const PLAIN: MadeSpan[] = [
+    { id: 1, trace: 2, service: "web", name: "POST /orders", kind: 2, durationMs: 30 },
+    { id: 2, trace: 2, parent: 1, service: "web", name: "POST", kind: 3, durationMs: 25 },
+    { id: 3, trace: 2, parent: 2, name: "POST /orders", kind: 2, durationMs: 20 },
+    { id: 4, trace: 2, parent: 3, name: "SELECT items", kind: 3, durationMs: 4 },
+    { id: 5, trace: 2, parent: 3, name: "SELECT prices", kind: 3, durationMs: 4 },
+  ];
+
+  test(
+    "two traces are compared by structure: what came, what went, how often, how much slower",
+    async () => {
+      await start();
+      await send(SHOP);
+      await send(PLAIN);
+      const page = await open(`/trace/${traceIdOf(2)}`);
+      await page.getByText("Compare", { exact: true }).click();
+      await page.locator(".menu li a").click();
+      await page.getByText("Two traces").waitFor();
+      expect(new URL(page.url()).pathname).toBe(`/compare/${traceIdOf(1)}/${traceIdOf(2)}`);
+      const rows = page.locator(".compare tbody tr");
+      const told = () =>
+        rows.evaluateAll((all) =>
+          all.map((row) => {
+            const { children } = row as unknown as { children: { textContent: string }[] };
+            return [children[0], children[3]].map((cell) => cell?.textContent.trim());
+          }),
+        );
+      expect(await told()).toEqual([
+        ["web POST /orders", "▼ −70.0 ms (× 0.30)"],
+        ["web POST", "▼ −55.0 ms (× 0.31)"],
+        ["shop POST /orders", "▼ −50.0 ms (× 0.29)"],
+        ["shop SELECT items", "− 9 → 1 times, −23.0 ms"],
+        ["shop POST", "− went"],
+        ["shop SELECT prices", "+ came"],
+      ]);
+      await page.getByRole("link", { name: "The other way round" }).click();
+      await eventually(async () => (await told()).at(-1), ["shop POST", "+ came"]);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "the map shows who calls whom, databases and topics too, and how much of it failed",
+    async () => {
+      await start();
+      await send(SHOP);
+      const topic = { "messaging.destination.name": "orders", "messaging.operation.name": "send" };
+      await send([
+        { id: 40, parent: 3, name: "send orders", kind: 3, startMs: 70, attributes: topic },
+        {
+          id: 41,
+          parent: 40,
+          service: "worker",
+          name: "process orders",
+          kind: 5,
+          startMs: 80,
+          attributes: { ...topic, "messaging.operation.name": "process" },
+        },
+      ]);
+      const page = await open("/map");
+      await page.locator(".map .node").first().waitFor();
+      const nodes = await page.locator(".map .node-name").allTextContents();
+      expect(nodes.toSorted()).toEqual(["orders", "postgresql", "shop", "web", "worker"]);
+      const calls = page.locator("table.groups tbody tr");
+      const told = await calls.evaluateAll((all) =>
+        all.map((row) => {
+          const { children } = row as unknown as { children: { textContent: string }[] };
+          return [0, 1, 2].map((i) => children[i]?.textContent);
+        }),
+      );
+      expect(told.toSorted()).toEqual([
+        ["orders", "worker", "1"],
+        ["shop", "orders", "1"],
+        ["shop", "postgresql", "9"],
+        ["web", "shop", "1"],
+      ]);
+      await page.locator(".map .node.service").filter({ hasText: "worker" }).click();
+      await eventually(() => Promise.resolve(new URL(page.url()).search), "?service=worker");
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "log records are searched, lead to their span, and stand beside it",
+    async () => {
+      await start();
+      await send(SHOP);
+      await sendLogs([
+        { body: "order placed", severity: 9, span: 3, attributes: { order: "o-1" } },
+        { body: "the mail was not sent", severity: 17, span: 30 },
+        { body: "started", severity: 9 },
+      ]);
+      const page = await open("/logs");
+      const bodies = () => page.locator(".log-line .body").allTextContents();
+      await eventually(bodies, ["started", "the mail was not sent", "order placed"]);
+      await page.getByLabel("At least").selectOption("17");
+      await eventually(bodies, ["the mail was not sent"]);
+      await page.getByRole("link", { name: "trace", exact: true }).click();
+      const details = page.locator(".details");
+      await eventually(() => details.getAttribute("data-span-id"), spanIdOf(30));
+      await details.getByText("the mail was not sent").waitFor();
+      await page.getByRole("link", { name: "Logs" }).last().click();
+      await eventually(bodies, ["the mail was not sent", "order placed"]);
+      await page.goto(`${store.queryUrl}/logs?text=o-1`);
+      await eventually(bodies, ["order placed"]);
+    },
+    TIMEOUT_MS,
+  );
+});
+
 describe.if(chromiumPath !== undefined)("the header", () => {
   const SENT = `00-${traceIdOf(1)}-${spanIdOf(2)}-01`;
   const HOP: MadeSpan[] = [
@@ -710,10 +827,16 @@ describe.if(chromiumPath !== undefined)("for everybody", () => {
         `/trace/${traceIdOf(1)}?view=table`,
         `/trace/${traceIdOf(1)}?view=flame`,
         `/trace/${traceIdOf(2)}`,
+        `/compare/${traceIdOf(1)}/${traceIdOf(2)}`,
+        "/map",
+        "/logs",
       ]) {
         await page.goto(store.queryUrl + path);
         await page.getByText("live").first().waitFor();
-        await page.locator(".traces li, .groups tr, .row, .flame canvas, .note").first().waitFor();
+        await page
+          .locator(".traces li, .groups tr, .row, .flame canvas, .note, .compare tr")
+          .first()
+          .waitFor();
         expect([path, await complaints(page)]).toEqual([path, []]);
       }
     },
@@ -726,9 +849,9 @@ describe.if(chromiumPath !== undefined)("for everybody", () => {
       await start();
       await send(SHOP);
       const page = await open("/", { width, height: 800 });
-      for (const path of ["/", "/?view=operations", `/trace/${traceIdOf(1)}`]) {
+      for (const path of ["/", "/?view=operations", `/trace/${traceIdOf(1)}`, "/map", "/logs"]) {
         await page.goto(store.queryUrl + path);
-        await page.locator(".traces li, .groups tr, .row").first().waitFor();
+        await page.locator(".traces li, .groups tr, .row, .note").first().waitFor();
         const over = await page.evaluate(
           "document.documentElement.scrollWidth - document.documentElement.clientWidth",
         );
@@ -744,4 +867,28 @@ async function complaints(page: Page): Promise<string[]> {
   await page.evaluate(await Bun.file(AXE).text());
   return await page.evaluate(`axe.run().then(({ violations }) =>
     violations.map(({ id, nodes }) => id + ": " + nodes.map(({ html }) => html.slice(0, 160)).join(" | ")))`);
+}
+
+async function sendLogs(
+  records: readonly {
+    body: string;
+    severity: number;
+    span?: number;
+    attributes?: Record<string, string>;
+  }[],
+): Promise<void> {
+  const logRecords = records.map(({ body, severity, span, attributes = {} }) => ({
+    timeUnixNano: "1780322400000000000",
+    severityNumber: severity,
+    body: { stringValue: body },
+    attributes: attributesOf(attributes),
+    ...(span !== undefined && { traceId: traceIdOf(1), spanId: spanIdOf(span) }),
+  }));
+  const resource = { attributes: attributesOf({ "service.name": "shop" }) };
+  const response = await fetch(`${store.otlpUrl}/v1/logs`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ resourceLogs: [{ resource, scopeLogs: [{ logRecords }] }] }),
+  });
+  expect(response.status).toBe(200);
 }

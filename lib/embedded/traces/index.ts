@@ -91,7 +91,10 @@ export async function startTraceStore(options: TraceStoreOptions = {}): Promise<
     addMetrics: (request, encodedBytes) => metrics.add(request, encodedBytes),
     addLogs: (request, encodedBytes) => {
       logs.add(request, encodedBytes);
-      for (const traceId of logStore.add(request, encodedBytes)) ring.touch(traceId);
+      for (const { service, traceId } of logStore.add(request, encodedBytes)) {
+        ring.services.add(service);
+        ring.touch(traceId);
+      }
     },
   };
   const kept = await openKept(options.keepFile, sink);

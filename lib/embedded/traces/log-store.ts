@@ -59,9 +59,9 @@ export class LogStore {
    * Takes the records of one export request.
    * @param request OTLP's ExportLogsServiceRequest
    * @param encodedBytes its size, which its records share
-   * @returns the traces that they belong to
+   * @returns them
    */
-  add(request: Record<string, unknown>, encodedBytes: number): Set<string> {
+  add(request: Record<string, unknown>, encodedBytes: number): readonly LogRecord[] {
     const records = recordsIn(request);
     const bytes = encodedBytes / Math.max(1, records.length);
     for (const record of records) {
@@ -72,7 +72,7 @@ export class LogStore {
       }
     }
     this.#evictOldest();
-    return new Set(records.map(({ traceId }) => traceId));
+    return records;
   }
 
   /** @returns a trace's records, in the order of their times */

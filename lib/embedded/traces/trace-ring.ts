@@ -125,8 +125,9 @@ export class TraceRing {
 
   /** Says that something about a trace has changed which is kept elsewhere: its log records, say. */
   touch(traceId: string): void {
+    this.version += 1;
     const trace = this.#traces.get(traceId);
-    if (trace) trace.version = ++this.version;
+    if (trace) trace.version = this.version;
   }
 
   /** @returns all traces, newest first */

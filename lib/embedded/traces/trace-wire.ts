@@ -1,5 +1,12 @@
 /** A trace as its page gets it: resources once, times as offsets, attributes as plain values. */
-import type { Attribute, WireLinkedFrom, WireLog, WireSpan, WireTrace } from "../viewer/wire.ts";
+import type {
+  Attribute,
+  WireLinkedFrom,
+  WireLog,
+  WireLogLine,
+  WireSpan,
+  WireTrace,
+} from "../viewer/wire.ts";
 import { serviceNameOf } from "./jaeger-json.ts";
 import type { LogRecord, LogStore } from "./log-store.ts";
 import {
@@ -98,6 +105,20 @@ function toWireSpan(
       ]),
     }),
     ...(links.length > 0 && { links }),
+  };
+}
+
+/** A log record as it stands in a list of them. */
+export function toWireLogLine(record: LogRecord): WireLogLine {
+  return {
+    timeUs: record.timeUs,
+    service: record.service,
+    severity: record.severityNumber,
+    severityText: record.severityText,
+    body: plainValue(record.body),
+    attributes: plainAttributes(record.attributes),
+    traceId: record.traceId,
+    spanId: record.spanId,
   };
 }
 

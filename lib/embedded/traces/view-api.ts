@@ -1,10 +1,19 @@
 /** What the pages ask the store: `/api/view/…`, in the shapes of `../viewer/wire.ts`. */
 import { gzipSync } from "bun";
-import type { WireChange, WireFacets, WireFound, WireGroup, WireStats } from "../viewer/wire.ts";
+import type {
+  WireChange,
+  WireFacets,
+  WireFound,
+  WireGroup,
+  WireLogLine,
+  WireLogs,
+  WireStats,
+} from "../viewer/wire.ts";
 import { microsOfDuration } from "./go-duration.ts";
 import { ImportError } from "./import.ts";
 import { serviceNameOf } from "./jaeger-json.ts";
 import { LiveChanges } from "./live.ts";
+import { mapOf } from "./service-map.ts";
 import type { LogStore } from "./log-store.ts";
 import { microsOf, spansOf } from "./otlp.ts";
 import { sourceAround } from "./source-lines.ts";
@@ -12,7 +21,7 @@ import { attributesOf, hasFailed, textAttribute } from "./span-terms.ts";
 import type { StoredTrace, TraceRing } from "./trace-ring.ts";
 import { searchTraces, type TraceQuery } from "./trace-search.ts";
 import { summaryOf } from "./trace-summary.ts";
-import { toWireTrace } from "./trace-wire.ts";
+import { toWireLogLine, toWireTrace } from "./trace-wire.ts";
 
 /** What the pages are told of. */
 export interface ViewSource {
@@ -62,6 +71,10 @@ export class ViewApi {
     try {
       if (url.pathname === IMPORT_PATH) return await this.#import(request);
       if (what === "traces") return json(request, found(this.#source, url.searchParams));
+      if (what === "logs") return json(request, logLines(this.#source, url.searchParams));
+      if (what === "map") {
+        return json(request, mapOf(searchTraces(this.#source.ring, queryIn(url.searchParams))));
+      }
       if (what === "facets") return json(request, facets(this.#source, url.searchParams));
       if (what === "live") return this.#live.answer(request);
       if (what === "trace") return this.#trace(request, id);
@@ -228,6 +241,27 @@ function groupsOf(traces: readonly StoredTrace[]): WireGroup[] {
 /** Of sorted numbers, the one below which that share of them is. */
 function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+}
+
+/** Log records whose service, severity, trace and text are as asked for. */
+function logLines(source: ViewSource, parameters: URLSearchParams): WireLogs {
+  const service = parameters.get("service") || undefined;
+  const traceId = parameters.get("trace") || undefined;
+  const severity = numberIn(parameters, "severity") ?? 0;
+  const text = parameters.get("text")?.trim().toLowerCase() ?? "";
+  const limit = Math.min(numberIn(parameters, "limit") ?? LIMIT_DEFAULT, LIMIT_MAX);
+  const records = traceId ? source.logs.ofTrace(traceId).toReversed() : source.logs.all();
+  const lines: WireLogLine[] = [];
+  let matched = 0;
+  for (const record of records) {
+    if (service !== undefined && record.service !== service) continue;
+    if (record.severityNumber < severity) continue;
+    const line = toWireLogLine(record);
+    if (text && !JSON.stringify(line).toLowerCase().includes(text)) continue;
+    matched += 1;
+    if (lines.length < limit) lines.push(line);
+  }
+  return { lines, matched, services: [...source.ring.services], stats: statsOf(source) };
 }
 
 function facets({ ring }: ViewSource, parameters: URLSearchParams): WireFacets {

@@ -1,8 +1,11 @@
 /** The pages' frame: what stands on each of them, and which one is shown. */
 import { render } from "preact";
-import { connected, stats } from "./api.ts";
+import { connected, onChange, stats } from "./api.ts";
 import { count } from "./format.ts";
 import { Help, helpIsOpen } from "./help.tsx";
+import { ComparePage } from "./compare-page.tsx";
+import { LogsPage } from "./logs-page.tsx";
+import { MapPage } from "./map-page.tsx";
 import { path } from "./router.ts";
 import { theme, utc } from "./settings.ts";
 import { TracePage } from "./trace-page.tsx";
@@ -11,8 +14,25 @@ import { TracesPage } from "./traces-page.tsx";
 const THEMES = ["", "light", "dark"] as const;
 const THEME_NAMES = { "": "as the system", light: "light", dark: "dark" };
 
-function App() {
+const PAGES = [
+  ["/", "Traces"],
+  ["/map", "Map"],
+  ["/logs", "Logs"],
+] as const;
+
+function Page() {
   const [, traceId] = /^\/trace\/([0-9a-f]{1,32})$/i.exec(path.value) ?? [];
+  if (traceId) return <TracePage key={traceId} id={traceId} />;
+  const [, before, after] =
+    /^\/compare\/([0-9a-f]{1,32})\/([0-9a-f]{1,32})$/i.exec(path.value) ?? [];
+  if (before && after) return <ComparePage key={before + after} ids={[before, after]} />;
+  if (path.value === "/") return <TracesPage />;
+  if (path.value === "/map") return <MapPage />;
+  if (path.value === "/logs") return <LogsPage />;
+  return <p class="note">There is no page of this address.</p>;
+}
+
+function App() {
   return (
     <>
       <a class="skip" href="#main">
@@ -23,9 +43,11 @@ function App() {
           OrderFlow <span>traces</span>
         </a>
         <nav aria-label="Pages">
-          <a href="/" aria-current={path.value === "/" ? "page" : undefined}>
-            Traces
-          </a>
+          {PAGES.map(([href, name]) => (
+            <a key={href} href={href} aria-current={path.value === href ? "page" : undefined}>
+              {name}
+            </a>
+          ))}
         </nav>
         <div class="state">
           <Held />
@@ -48,13 +70,7 @@ function App() {
         </div>
       </header>
       <main id="main" tabIndex={-1}>
-        {path.value === "/" ? (
-          <TracesPage />
-        ) : traceId ? (
-          <TracePage key={traceId} id={traceId} />
-        ) : (
-          <p class="note">There is no page of this address. See all traces.</p>
-        )}
+        <Page />
       </main>
       <Help />
     </>
@@ -74,6 +90,9 @@ function Held() {
     </span>
   );
 }
+
+// The state at the top is told of on every page.
+onChange(() => undefined);
 
 const app = document.getElementById("app");
 if (app) {

@@ -5,6 +5,11 @@ import { signal } from "@preact/signals";
 export const path = signal(location.pathname);
 export const query = signal(new URLSearchParams(location.search));
 
+/** @returns a parameter of the address; "" where it has none */
+export function parameter(name: string): string {
+  return query.value.get(name) ?? "";
+}
+
 /** Goes to another page. */
 export function go(href: string): void {
   history.pushState(null, "", href);

@@ -2,6 +2,7 @@
 import { signal, useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { ask, onChange, StoreError } from "./api.ts";
+import { CompareWith } from "./compare-with.tsx";
 import { Flame } from "./flame.tsx";
 import { count, dateTime, duration } from "./format.ts";
 import { isTyping } from "./help.tsx";
@@ -219,6 +220,10 @@ function Toolbar({ state }: { state: TraceState }) {
         <button type="button" onClick={() => (state.collapsed.value = new Set())}>
           Expand
         </button>
+        <CompareWith trace={state.trace.value} />
+        <a class="button" href={`/logs?trace=${state.trace.value.traceId}`}>
+          Logs
+        </a>
         <span role="group" aria-label="Show as" class="switch">
           {(["tree", "flame", "table"] as const).map((view: View) => (
             <button

@@ -1,83 +1,35 @@
 /** All traces: searched, live, as a list, over time, and by operation. */
-import { useSignal, useSignalEffect } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { ask, onChange, stats, StoreError } from "./api.ts";
+import { ask, stats } from "./api.ts";
 import { clockTime, count, dateTime, duration } from "./format.ts";
 import { Points } from "./points.tsx";
-import { query, setQuery } from "./router.ts";
+import { parameter as value, query, setQuery } from "./router.ts";
 import { learnServices, Service, services } from "./service.tsx";
 import { utc } from "./settings.ts";
+import { useLive } from "./use-live.ts";
 import type { WireFacets, WireFound, WireGroup, WireSummary } from "./wire.ts";
 
 const FIELDS = ["text", "service", "operation", "attribute", "status", "min", "max", "from", "to"];
-/** Changes within this time are one new search. */
-const SEARCH_AFTER_MS = 300;
 const LIST_STEP = 100;
 
 /** The page of all traces. */
 export function TracesPage() {
-  const found = useSignal<WireFound | undefined>(undefined);
-  const problem = useSignal("");
-  const isPaused = useSignal(false);
-  const missed = useSignal(0);
   const limit = useSignal(LIST_STEP);
   const view = query.value.get("view") === "operations" ? "operations" : "list";
-
-  const search = useRef<() => void>(() => undefined);
-  useSignalEffect(() => {
-    const parameters = new URLSearchParams(query.value);
-    parameters.set("limit", String(limit.value));
-    if (view === "operations") parameters.set("groups", "1");
-    let last: AbortController | undefined;
-    search.current = () => {
-      last?.abort();
-      last = new AbortController();
-      void searchOnce(parameters, last.signal);
-    };
-    search.current();
-    return () => last?.abort();
+  const parameters = new URLSearchParams(query.value);
+  parameters.set("limit", String(limit.value));
+  if (view === "operations") parameters.set("groups", "1");
+  const live = useLive<WireFound>(`/api/view/traces?${parameters}`, (found) => {
+    learnServices(found.services);
+    stats.value = found.stats;
   });
-
-  async function searchOnce(parameters: URLSearchParams, signal: AbortSignal): Promise<void> {
-    try {
-      const answer = await ask<WireFound>(`/api/view/traces?${parameters}`, signal);
-      learnServices(answer.services);
-      stats.value = answer.stats;
-      found.value = answer;
-      problem.value = "";
-      missed.value = 0;
-    } catch (error) {
-      if (signal.aborted) return;
-      problem.value =
-        error instanceof StoreError
-          ? error.message
-          : "The store does not answer. It is asked again.";
-    }
-  }
-
-  useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const end = onChange(({ traceIds }) => {
-      if (isPaused.value) {
-        missed.value += traceIds.length;
-        return;
-      }
-      // The first change waits for those behind it; it is not put off by them.
-      timer ??= setTimeout(() => {
-        timer = undefined;
-        search.current();
-      }, SEARCH_AFTER_MS);
-    });
-    return () => {
-      end();
-      clearTimeout(timer);
-    };
-  }, []);
+  const { problem, isPaused, missed } = live;
   useEffect(() => {
     document.title = "OrderFlow traces";
   }, []);
 
-  const answer = found.value;
+  const answer = live.answer.value;
   const isFiltered = FIELDS.some((name) => query.value.get(name));
   return (
     <>
@@ -100,14 +52,7 @@ export function TracesPage() {
               {missed.value > 0 && ` · ${missed.value} changed since`}
             </span>
             <span>
-              <button
-                type="button"
-                aria-pressed={isPaused.value}
-                onClick={() => {
-                  isPaused.value = !isPaused.value;
-                  if (!isPaused.value) search.current();
-                }}
-              >
+              <button type="button" aria-pressed={isPaused.value} onClick={live.togglePause}>
                 {isPaused.value ? "Go on" : "Pause"}
               </button>
               <span role="group" aria-label="Show as" class="switch">
@@ -154,11 +99,6 @@ function Nothing({ isFiltered }: { isFiltered: boolean }) {
     );
   }
   return <p class="note">No traces yet: place an order, and it appears here by itself.</p>;
-}
-
-/** A parameter of the address. */
-function value(name: string): string {
-  return query.value.get(name) ?? "";
 }
 
 /** What stands in a field at first: what is typed stays while the page is drawn anew. */

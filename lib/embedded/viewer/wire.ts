@@ -164,3 +164,53 @@ export interface WireChange {
   readonly traceIds: readonly string[];
   readonly stats: WireStats;
 }
+
+/** A service, or what services call that has no spans of its own. */
+export interface WireMapNode {
+  readonly id: string;
+  readonly kind: "service" | "database" | "topic";
+  readonly name: string;
+  readonly spans: number;
+  readonly errors: number;
+}
+
+/** Calls from one to another. */
+export interface WireMapEdge {
+  readonly from: string;
+  readonly to: string;
+  readonly calls: number;
+  readonly errors: number;
+  /** Calls a second. */
+  readonly rate: number;
+  /** Microseconds. */
+  readonly p95: number;
+}
+
+/** Who calls whom. */
+export interface WireMap {
+  readonly nodes: readonly WireMapNode[];
+  readonly edges: readonly WireMapEdge[];
+}
+
+/** A log record in a list. */
+export interface WireLogLine {
+  /** Microseconds since 1970. */
+  readonly timeUs: number;
+  readonly service: string;
+  readonly severity: number;
+  readonly severityText: string;
+  readonly body: unknown;
+  readonly attributes: readonly Attribute[];
+  /** "" where it belongs to none. */
+  readonly traceId: string;
+  readonly spanId: string;
+}
+
+/** The answer to a search for log records. */
+export interface WireLogs {
+  /** Newest first. */
+  readonly lines: readonly WireLogLine[];
+  readonly matched: number;
+  readonly services: readonly string[];
+  readonly stats: WireStats;
+}
