@@ -557,6 +557,29 @@ describe.if(chromiumPath !== undefined)("beyond one trace", () => {
   );
 
   test(
+    "a request under another name is compared with what it was before",
+    async () => {
+      await start();
+      await send([
+        { id: 1, trace: 1, name: "GET /list", kind: 2, durationMs: 9 },
+        { id: 2, trace: 1, parent: 1, name: "SELECT a", kind: 3 },
+        { id: 1, trace: 2, name: "GET /list-slow", kind: 2, durationMs: 99 },
+        { id: 2, trace: 2, parent: 1, name: "SELECT a", kind: 3 },
+        { id: 3, trace: 2, parent: 1, name: "SELECT a", kind: 3 },
+      ]);
+      const page = await open(`/compare/${traceIdOf(1)}/${traceIdOf(2)}`);
+      const rows = page.locator(".compare tbody tr");
+      await rows.first().waitFor();
+      expect(await rows.locator("th").allTextContents()).toEqual([
+        "shop GET /list → GET /list-slow",
+        "shop SELECT a",
+      ]);
+      expect(await rows.last().locator("td").last().textContent()).toBe("+ 1 → 2 times, +1.00 ms");
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "the map shows who calls whom, databases and topics too, and how much of it failed",
     async () => {
       await start();

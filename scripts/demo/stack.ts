@@ -76,6 +76,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       env: {
         OTEL_EXPORTER_OTLP_ENDPOINT: otlpUrl,
         OTEL_BSP_SCHEDULE_DELAY: String(SPAN_DELAY_MS),
+        // Log records stand beside their spans in the viewer.
+        OTEL_LOGS_EXPORTER: "otlp",
         ORDERFLOW_CODE_LOCATION: "on",
       },
       onReady: options.onReady,

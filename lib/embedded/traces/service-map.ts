@@ -15,7 +15,7 @@ interface Calls {
 }
 
 /** @returns the map of what some traces say */
-export function mapOf(traces: readonly StoredTrace[]): WireMap {
+export function mapOf(traces: readonly StoredTrace[]): Pick<WireMap, "nodes" | "edges"> {
   const nodes = new Map<string, { node: Omit<WireMapNode, "spans" | "errors">; calls: Calls }>();
   const edges = new Map<string, { from: string; to: string; calls: Calls }>();
   let firstUs = Number.POSITIVE_INFINITY;

@@ -7,6 +7,7 @@ import type {
   WireGroup,
   WireLogLine,
   WireLogs,
+  WireMap,
   WireStats,
 } from "../viewer/wire.ts";
 import { microsOfDuration } from "./go-duration.ts";
@@ -73,7 +74,7 @@ export class ViewApi {
       if (what === "traces") return json(request, found(this.#source, url.searchParams));
       if (what === "logs") return json(request, logLines(this.#source, url.searchParams));
       if (what === "map") {
-        return json(request, mapOf(searchTraces(this.#source.ring, queryIn(url.searchParams))));
+        return json(request, serviceMap(this.#source, url.searchParams));
       }
       if (what === "facets") return json(request, facets(this.#source, url.searchParams));
       if (what === "live") return this.#live.answer(request);
@@ -241,6 +242,11 @@ function groupsOf(traces: readonly StoredTrace[]): WireGroup[] {
 /** Of sorted numbers, the one below which that share of them is. */
 function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+}
+
+function serviceMap(source: ViewSource, parameters: URLSearchParams): WireMap {
+  const traces = searchTraces(source.ring, queryIn(parameters));
+  return { ...mapOf(traces), services: [...source.ring.services], stats: statsOf(source) };
 }
 
 /** Log records whose service, severity, trace and text are as asked for. */

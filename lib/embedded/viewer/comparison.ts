@@ -19,6 +19,7 @@ export type Change = "came" | "went" | "more" | "fewer" | "slower" | "faster" | 
 /** A change of time is told from this share on, and from this length on: less is noise. */
 const SHARE = 1.25;
 const LENGTH_NS = 1_000_000;
+const SERVER = 2;
 
 /** @returns the places of both trees, depth first; in each, those of the first trace first */
 export function compare(before: Trace, after: Trace): Compared[] {
@@ -54,10 +55,40 @@ function placesOf(
     places.getOrInsertComputed(keyOf(span), () => ({ before: [], after: [] }));
   for (const span of before) place(span).before.push(span);
   for (const span of after) place(span).after.push(span);
+  pairRenamed(places, depth);
   return [...places].map(([key, both]) => {
-    const [service, kind, name] = JSON.parse(key) as [string, number, string];
-    return { id: `${above}/${key}`, service, kind, name, depth, ...both };
+    const { service, kind, name } = both.before[0] ??
+      both.after[0] ?? { service: "", kind: 0, name: "" };
+    const other = both.after[0]?.name ?? name;
+    const names = other === name ? name : `${name} → ${other}`;
+    return { id: `${above}/${key}`, service, kind, name: names, depth, ...both };
   });
+}
+
+/**
+ * Where one place of a service and kind has gone, and one of the same has come, they are one that is called
+ * otherwise now: another route in front of the same work, say.
+ */
+function pairRenamed(places: Map<string, { before: Span[]; after: Span[] }>, depth: number): void {
+  const alone = [...places].filter(([, { before, after }]) => {
+    const [span] = [...before, ...after];
+    // A call that is called otherwise is another call.
+    return before.length * after.length === 0 && (depth === 0 || span?.kind === SERVER);
+  });
+  const alike = Map.groupBy(alone, ([, { before, after }]) => {
+    const [span] = [...before, ...after];
+    return JSON.stringify([span?.service, span?.kind]);
+  });
+  for (const both of alike.values()) {
+    const went = both.filter(([, { before }]) => before.length === 1);
+    const came = both.filter(([, { after }]) => after.length === 1);
+    const [[, old] = [], ...moreGone] = went;
+    const [[key, fresh] = [], ...moreCome] = came;
+    if (!old || !fresh || key === undefined || moreGone.length > 0 || moreCome.length > 0) continue;
+    if (both.length !== 2) continue;
+    old.after.push(...fresh.after);
+    places.delete(key);
+  }
 }
 
 /** How long they took, together. */

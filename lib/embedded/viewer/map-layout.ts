@@ -60,8 +60,10 @@ function curve(points: readonly { x: number; y: number }[]): string {
   let path = `M${first.x} ${first.y}`;
   rest.forEach((point, index) => {
     const next = rest[index + 1];
-    const end = next ? { x: (point.x + next.x) / 2, y: (point.y + next.y) / 2 } : point;
-    path += ` Q${point.x} ${point.y} ${end.x} ${end.y}`;
+    // The last piece is straight: it is the one that an arrow has its direction from.
+    path += next
+      ? ` Q${point.x} ${point.y} ${(point.x + next.x) / 2} ${(point.y + next.y) / 2}`
+      : ` L${point.x} ${point.y}`;
   });
   return path;
 }

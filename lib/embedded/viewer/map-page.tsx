@@ -1,10 +1,11 @@
 /** Who calls whom: services, databases and topics, with rates, errors and how long it takes. */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { stats } from "./api.ts";
 import { count, duration } from "./format.ts";
 import type { MapLayout } from "./map-layout.ts";
 import { go, query } from "./router.ts";
-import { colorOf } from "./service.tsx";
+import { colorOf, learnServices } from "./service.tsx";
 import { useLive } from "./use-live.ts";
 import type { WireMap, WireMapEdge } from "./wire.ts";
 
@@ -14,6 +15,8 @@ const SHAPES = { service: 6, database: 20, topic: 0 };
 export function MapPage() {
   const layout = useSignal<MapLayout | undefined>(undefined);
   const live = useLive<WireMap>(`/api/view/map?${query.value}`, (map) => {
+    learnServices(map.services);
+    stats.value = map.stats;
     void place(map);
   });
   const place = async (map: WireMap) => {
@@ -42,8 +45,11 @@ export function MapPage() {
               role="img"
               aria-label="Who calls whom; the table below says the same"
               viewBox={`0 0 ${map.width} ${map.height}`}
-              width={map.width}
-              height={map.height}
+              style={{
+                width: "100%",
+                maxWidth: `${map.width}px`,
+                minWidth: `${map.width * 0.6}px`,
+              }}
             >
               <defs>
                 <marker

@@ -190,6 +190,8 @@ export interface WireMapEdge {
 export interface WireMap {
   readonly nodes: readonly WireMapNode[];
   readonly edges: readonly WireMapEdge[];
+  readonly services: readonly string[];
+  readonly stats: WireStats;
 }
 
 /** A log record in a list. */
