@@ -200,7 +200,7 @@ describe("runs", () => {
       const never = new AbortController().signal;
       const png = await screenshotOf(stage("02"), parts, chromium ?? "", never);
       const { width, height } = await new Bun.Image(png ?? "").metadata();
-      expect(width).toBe(1_000);
+      expect(width).toBe(1_200);
       expect(height).toBeWithin(300, 1_500);
       expect(png?.length).toBeLessThan(60_000);
       expect(await screenshotOf(stage("00"), parts, chromium ?? "", never)).toBeUndefined();

@@ -15,8 +15,9 @@ import { CHAPTER, solutionOf, stageOf, STAGES, type Stage } from "./stages.ts";
 import { startSystem } from "./system/index.ts";
 
 const IMAGES = join(CHAPTER, "images");
-const WIDTH_PX = 1_000;
-const HEIGHT_MAX_PX = 4_000;
+const WIDTH_PX = 1_200;
+const HEIGHT_PX = 800;
+const HEIGHT_MAX_PX = 2_000;
 const MARGIN_PX = 16;
 /** A few services' colours on white; letters keep their smooth edges. */
 const COLORS = 64;
@@ -26,11 +27,12 @@ const PAGE_TIMEOUT_MS = 10_000;
 const TRACE_TIMEOUT_MS = 6_000;
 const POLL_MS = 50;
 
-/** An expression for the page: where its heading begins, and where what it tells of the first span ends. */
+/** Expressions for the page: where its heading begins, and where the spans and what it tells of the first one end. */
 const TRACE_EDGES = `({
-  top: document.querySelector("main").firstElementChild.getBoundingClientRect().top,
-  bottom: document.querySelector("main").lastElementChild.getBoundingClientRect().bottom,
+  top: document.querySelector("main h1").getBoundingClientRect().top,
+  bottom: document.querySelector(".trace").getBoundingClientRect().bottom,
 })`;
+const ROWS = `Number(document.querySelector("[role=treegrid]")?.getAttribute("aria-rowcount") ?? 0)`;
 
 /** @returns the path of a Chromium; undefined where there is none */
 export function findChromium(
@@ -59,7 +61,7 @@ export async function screenshotOf(
   await using view = new Bun.WebView({
     backend: { type: "chrome", url: false, path: chromium, argv },
     width: WIDTH_PX,
-    height: HEIGHT_MAX_PX,
+    height: HEIGHT_PX,
   });
   await view.navigate(url);
   await untilDrawn(view, spansOf(trace).length, signal);
@@ -67,6 +69,7 @@ export async function screenshotOf(
   const height = Math.min(Math.ceil(bottom - top) + 2 * MARGIN_PX, HEIGHT_MAX_PX);
   const { data } = await view.cdp<{ data: string }>("Page.captureScreenshot", {
     format: "png",
+    captureBeyondViewport: true,
     clip: { x: 0, y: Math.max(0, top - MARGIN_PX), width: WIDTH_PX, height, scale: 1 },
   });
   const image = new Bun.Image(Buffer.from(data, "base64"));
@@ -85,17 +88,16 @@ async function largestTrace(
   return system.traces().toSorted((a, b) => spansOf(b).length - spansOf(a).length)[0];
 }
 
-/** The store may get the last spans a moment after us. */
+/** The store may get the last spans a moment after us; the page shows them when they come. */
 async function untilDrawn(view: Bun.WebView, spans: number, signal: AbortSignal): Promise<void> {
   const deadlineMs = performance.now() + PAGE_TIMEOUT_MS;
   for (;;) {
-    const rows = await view.evaluate<number>(`document.querySelectorAll("button.span").length`);
+    const rows = await view.evaluate<number>(ROWS);
     if (rows >= spans) return;
     if (performance.now() > deadlineMs) {
       throw new Error(`the viewer shows ${rows} of ${spans} spans`);
     }
     await sleep(POLL_MS, signal);
-    await view.navigate(view.url);
   }
 }
 
