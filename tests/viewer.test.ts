@@ -621,6 +621,33 @@ describe.if(chromiumPath !== undefined)("beyond one trace", () => {
   );
 
   test(
+    "traces are saved to a file, and opened again from it, by another store",
+    async () => {
+      await start();
+      await send(SHOP);
+      await sendLogs([{ body: "order placed", severity: 9, span: 3 }]);
+      const page = await open(`/trace/${traceIdOf(1)}`);
+      const [download] = await Promise.all([
+        page.waitForEvent("download"),
+        page.getByRole("link", { name: "Save" }).click(),
+      ]);
+      const saved = await Bun.file(await download.path()).bytes();
+      expect(download.suggestedFilename()).toBe(`trace-${traceIdOf(1)}.jsonl`);
+      await store.stop();
+      await start();
+      const other = await open("/");
+      const input = other.locator("input[type=file]");
+      await input.setInputFiles(jsonFile("saved.jsonl", Buffer.from(saved)));
+      await other.getByText("saved.jsonl: 13 spans, 1 log record").waitFor();
+      await eventually(() => titles(other), ["web POST /orders"]);
+      await input.setInputFiles(jsonFile("odd.json", Buffer.from("{}")));
+      await other.getByText("odd.json: neither OTLP's JSON nor Jaeger's").waitFor();
+      for (const { problems } of opened) problems.splice(0); // a 400, and the first store's end
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "log records are searched, lead to their span, and stand beside it",
     async () => {
       await start();
@@ -914,4 +941,8 @@ async function sendLogs(
     body: JSON.stringify({ resourceLogs: [{ resource, scopeLogs: [{ logRecords }] }] }),
   });
   expect(response.status).toBe(200);
+}
+
+function jsonFile(name: string, buffer: Buffer) {
+  return { name, mimeType: "application/json", buffer };
 }

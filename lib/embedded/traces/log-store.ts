@@ -16,6 +16,8 @@ export interface LogRecord {
   /** "" where the record belongs to no span. */
   readonly traceId: string;
   readonly spanId: string;
+  /** As it came. */
+  readonly otlp: object;
 }
 
 /** What the store holds, and what it has let go since it was made. */
@@ -124,6 +126,7 @@ function recordsOf({ resource = {}, scopeLogs = [] }: ResourceLogs): LogRecord[]
       resource,
       traceId: isId(record.traceId) ? (record.traceId ?? "") : "",
       spanId: isId(record.spanId) ? (record.spanId ?? "") : "",
+      otlp: record,
     })),
   );
 }

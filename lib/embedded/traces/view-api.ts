@@ -76,6 +76,7 @@ export class ViewApi {
       if (what === "map") {
         return json(request, serviceMap(this.#source, url.searchParams));
       }
+      if (what === "export") return exported(this.#source, url.searchParams);
       if (what === "facets") return json(request, facets(this.#source, url.searchParams));
       if (what === "live") return this.#live.answer(request);
       if (what === "trace") return this.#trace(request, id);
@@ -247,6 +248,41 @@ function quantile(sorted: readonly number[], share: number): number {
 function serviceMap(source: ViewSource, parameters: URLSearchParams): WireMap {
   const traces = searchTraces(source.ring, queryIn(parameters));
   return { ...mapOf(traces), services: [...source.ring.services], stats: statsOf(source) };
+}
+
+/** Traces with their log records, as a file that this store and others read: OTLP's JSON, one object a line. */
+function exported({ ring, logs }: ViewSource, parameters: URLSearchParams): Response {
+  const id = parameters.get("trace");
+  const one = id === null ? undefined : ring.get(id);
+  const traces = id === null ? searchTraces(ring, queryIn(parameters)) : one ? [one] : [];
+  if (traces.length === 0) throw new BadQuery("there is nothing to save");
+  const lines = function* () {
+    for (const { traceId, resourceSpans } of traces) {
+      yield `${JSON.stringify({ resourceSpans })}\n`;
+      const resourceLogs = logs.ofTrace(traceId).map(({ resource, otlp }) => ({
+        resource,
+        scopeLogs: [{ logRecords: [otlp] }],
+      }));
+      if (resourceLogs.length > 0) yield `${JSON.stringify({ resourceLogs })}\n`;
+    }
+  };
+  const name = id === null ? "traces" : `trace-${id}`;
+  const line = lines();
+  const encoder = new TextEncoder();
+  const body = new ReadableStream<Uint8Array>({
+    pull(stream) {
+      const { value, done } = line.next();
+      if (done) stream.close();
+      else stream.enqueue(encoder.encode(value));
+    },
+  });
+  return new Response(body, {
+    headers: {
+      "Content-Type": "application/jsonl",
+      "Content-Disposition": `attachment; filename="${name}.jsonl"`,
+      "Cache-Control": "no-store",
+    },
+  });
 }
 
 /** Log records whose service, severity, trace and text are as asked for. */

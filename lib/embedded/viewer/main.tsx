@@ -4,6 +4,7 @@ import { connected, onChange, stats } from "./api.ts";
 import { count } from "./format.ts";
 import { Help, helpIsOpen } from "./help.tsx";
 import { ComparePage } from "./compare-page.tsx";
+import { acceptDrops, ImportState } from "./import.tsx";
 import { LogsPage } from "./logs-page.tsx";
 import { MapPage } from "./map-page.tsx";
 import { path } from "./router.ts";
@@ -73,6 +74,7 @@ function App() {
         <Page />
       </main>
       <Help />
+      <ImportState />
     </>
   );
 }
@@ -91,6 +93,7 @@ function Held() {
   );
 }
 
+acceptDrops();
 // The state at the top is told of on every page.
 onChange(() => undefined);
 

@@ -221,6 +221,9 @@ function Toolbar({ state }: { state: TraceState }) {
           Expand
         </button>
         <CompareWith trace={state.trace.value} />
+        <a class="button" href={`/api/view/export?trace=${state.trace.value.traceId}`} download>
+          Save
+        </a>
         <a class="button" href={`/logs?trace=${state.trace.value.traceId}`}>
           Logs
         </a>

@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { ask, stats } from "./api.ts";
 import { clockTime, count, dateTime, duration } from "./format.ts";
+import { OpenFile } from "./import.tsx";
 import { Points } from "./points.tsx";
 import { parameter as value, query, setQuery } from "./router.ts";
 import { learnServices, Service, services } from "./service.tsx";
@@ -52,6 +53,10 @@ export function TracesPage() {
               {missed.value > 0 && ` · ${missed.value} changed since`}
             </span>
             <span>
+              <OpenFile />{" "}
+              <a class="button" href={`/api/view/export?${query.value}`} download>
+                Save
+              </a>{" "}
               <button type="button" aria-pressed={isPaused.value} onClick={live.togglePause}>
                 {isPaused.value ? "Go on" : "Pause"}
               </button>
