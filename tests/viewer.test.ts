@@ -514,6 +514,54 @@ describe.if(chromiumPath !== undefined)("one trace", () => {
   );
 });
 
+describe.if(chromiumPath !== undefined)("a span, opened", () => {
+  test(
+    "says of its attributes what the conventions say, and where",
+    async () => {
+      await start();
+      await send([
+        { id: 1, attributes: { "http.request.method": "GET", "http.method": "GET", mine: "1" } },
+      ]);
+      const page = await open(`/trace/${traceIdOf(1)}`);
+      const key = (name: string) =>
+        page.locator(".details").getByRole("button", { name, exact: true });
+      await key("http.request.method").click();
+      await page.getByText("HTTP request method.").waitFor();
+      const link = page.getByRole("link", { name: "registry" });
+      expect(await link.getAttribute("href")).toBe(
+        "https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/",
+      );
+      expect(await page.locator(".convention .badge").textContent()).toBe("stable");
+      await key("http.method").click();
+      await page.getByText("Replaced by `http.request.method`").waitFor();
+      expect(await key("mine").count()).toBe(0);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "is bytes, of which those of the chosen field light up",
+    async () => {
+      await start();
+      await send([{ id: 0xab, name: "hello", attributes: { k: "v" } }]);
+      const page = await open(`/trace/${traceIdOf(1)}`);
+      await page.getByText("OTLP's bytes").click();
+      const field = page.locator(".bytes li button").filter({ hasText: /\bname\b/ });
+      await field.click();
+      const lit = await page.locator(".hex .lit").allTextContents();
+      // Field 5, a text of five bytes.
+      expect(lit.join("").trim()).toBe(
+        `2a 05 ${Buffer.from("hello")
+          .toString("hex")
+          .replaceAll(/..(?=.)/g, "$& ")}`,
+      );
+      await page.locator(".bytes li button").filter({ hasText: "spanId" }).click();
+      expect((await page.locator(".hex .lit").allTextContents()).at(-1)).toBe(" ab");
+    },
+    TIMEOUT_MS,
+  );
+});
+
 describe.if(chromiumPath !== undefined)("beyond one trace", () => {
   const PLAIN: MadeSpan[] = [
     { id: 1, trace: 2, service: "web", name: "POST /orders", kind: 2, durationMs: 30 },

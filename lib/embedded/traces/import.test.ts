@@ -43,7 +43,6 @@ describe("a file", () => {
     const trace = only?.message as unknown as OtlpTrace;
     const [span] = trace.resourceSpans[0]?.scopeSpans?.[0]?.spans ?? [];
     expect({ ...span, attributes: undefined }).toEqual({ ...SPAN, attributes: undefined } as never);
-    const byKey = (a: { key: string }, b: { key: string }) => (a.key < b.key ? -1 : 1);
     expect(span?.attributes?.toSorted(byKey)).toEqual(SPAN.attributes.toSorted(byKey) as never);
     expect(trace.resourceSpans[0]?.resource).toEqual(RESOURCE);
   });
@@ -63,3 +62,7 @@ describe("a file", () => {
     expect(() => importText(text)).toThrow(message);
   });
 });
+
+function byKey(a: { key: string }, b: { key: string }): number {
+  return a.key < b.key ? -1 : 1;
+}

@@ -11,12 +11,14 @@ import type {
   WireStats,
 } from "../viewer/wire.ts";
 import { microsOfDuration } from "./go-duration.ts";
+import { conventionsOf } from "./conventions.ts";
 import { ImportError } from "./import.ts";
 import { serviceNameOf } from "./jaeger-json.ts";
 import { LiveChanges } from "./live.ts";
 import { mapOf } from "./service-map.ts";
 import type { LogStore } from "./log-store.ts";
 import { microsOf, spansOf } from "./otlp.ts";
+import { bytesOf } from "./otlp-bytes.ts";
 import { sourceAround } from "./source-lines.ts";
 import { attributesOf, hasFailed, textAttribute } from "./span-terms.ts";
 import type { StoredTrace, TraceRing } from "./trace-ring.ts";
@@ -76,6 +78,11 @@ export class ViewApi {
       if (what === "map") {
         return json(request, serviceMap(this.#source, url.searchParams));
       }
+      if (what === "conventions") {
+        const keys = url.searchParams.getAll("key").slice(0, FACETS_MAX);
+        return json(request, await conventionsOf(keys));
+      }
+      if (what === "bytes") return this.#bytes(request, id, span);
       if (what === "export") return exported(this.#source, url.searchParams);
       if (what === "facets") return json(request, facets(this.#source, url.searchParams));
       if (what === "live") return this.#live.answer(request);
@@ -116,6 +123,13 @@ export class ViewApi {
     const trace = ring.get(id.toLowerCase().padStart(32, "0"));
     if (!trace) return json(request, { error: "there is no such trace here" }, 404);
     return json(request, toWireTrace(trace, ring, logs));
+  }
+
+  #bytes(request: Request, traceId: string, spanId: string): Response {
+    const trace = this.#source.ring.get(traceId);
+    const context = trace && spansOf(trace).find(({ span }) => span.spanId === spanId);
+    if (!context) return json(request, { error: "there is no such span here" }, 404);
+    return json(request, bytesOf("Span", context.span));
   }
 
   async #lines(request: Request, traceId: string, spanId: string): Promise<Response> {

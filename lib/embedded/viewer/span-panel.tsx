@@ -1,12 +1,15 @@
 /** The chosen span: what it is, what it says, where it was made, and what it is linked with. */
 import type { ComponentChildren } from "preact";
 import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { conventions, learnConventions } from "./conventions.ts";
 import { copies } from "./copies.ts";
 import { clockTime, duration, KINDS } from "./format.ts";
 import { attributeOf, textOf, type Span, type Trace } from "./model.ts";
 import { Hops } from "./hop-view.tsx";
 import { Service } from "./service.tsx";
 import { utc } from "./settings.ts";
+import { SpanBytes } from "./span-bytes.tsx";
 import { SourceLines } from "./source-lines.tsx";
 import { select, type TraceState } from "./trace-state.ts";
 import type { Attribute } from "./wire.ts";
@@ -99,6 +102,7 @@ export function SpanPanel({ state }: { state: TraceState }) {
       <Section title="Resource" count={span.resource.attributes.length}>
         <Attributes attributes={span.resource.attributes} />
       </Section>
+      <SpanBytes key={span.id} traceId={trace.traceId} spanId={span.id} />
       <Section title="Ids" count={1}>
         <Attributes attributes={idsOf(span, trace)} />
         {span.parent && (
@@ -151,22 +155,54 @@ function Section(props: { title: string; count: number; children: ComponentChild
   );
 }
 
-/** Keys and values, as text and nothing else. */
+/** Keys and values, as text and nothing else; of a key that the conventions know, what they say of it. */
 export function Attributes({ attributes }: { attributes: readonly Attribute[] }) {
+  useEffect(() => void learnConventions(attributes.map(([key]) => key)), [attributes]);
   if (attributes.length === 0) return null;
   return (
     <dl class="attributes">
       {attributes.map(([key, value], index) => (
-        <div key={index}>
-          <dt>
-            <Key name={key} />
-          </dt>
-          <dd>
-            <Value value={value} />
-          </dd>
-        </div>
+        <Entry key={index} name={key} value={value} />
       ))}
     </dl>
+  );
+}
+
+function Entry({ name, value }: { name: string; value: unknown }) {
+  const isOpen = useSignal(false);
+  const convention = conventions.value.get(name);
+  return (
+    <div>
+      <dt>
+        {convention ? (
+          <button
+            type="button"
+            class="plain key"
+            title={convention.brief}
+            aria-expanded={isOpen.value}
+            onClick={() => (isOpen.value = !isOpen.value)}
+          >
+            <Key name={name} />
+          </button>
+        ) : (
+          <Key name={name} />
+        )}
+      </dt>
+      <dd>
+        <Value value={value} />
+        {convention && isOpen.value && (
+          <p class="convention">
+            <span class={convention.stability === "stable" ? "badge" : "badge warn"}>
+              {convention.stability}
+            </span>{" "}
+            {convention.brief} {convention.instead}{" "}
+            <a href={convention.link} target="_blank" rel="noreferrer">
+              registry
+            </a>
+          </p>
+        )}
+      </dd>
+    </div>
   );
 }
 

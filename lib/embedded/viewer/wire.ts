@@ -216,3 +216,35 @@ export interface WireLogs {
   readonly services: readonly string[];
   readonly stats: WireStats;
 }
+
+/** What the semantic conventions say of an attribute. */
+export interface WireConvention {
+  readonly brief: string;
+  readonly stability: "stable" | "in development" | "deprecated";
+  /** For a deprecated one: what is to be used in its place. */
+  readonly instead?: string;
+  readonly link: string;
+}
+
+/** A message of OTLP as bytes. */
+export interface WireBytes {
+  /** Of its first bytes, where it is very long. */
+  readonly hex: string;
+  /** How many there are. */
+  readonly length: number;
+  /** In the order of their bytes; those inside a message after it, one deeper. */
+  readonly fields: readonly WireField[];
+}
+
+/** A field, and where its bytes are. */
+export interface WireField {
+  readonly name: string;
+  readonly number: number;
+  readonly type: string;
+  readonly depth: number;
+  /** Its first byte, that of its value, and the one behind. */
+  readonly from: number;
+  readonly value: number;
+  readonly to: number;
+  readonly text: string;
+}
