@@ -669,6 +669,35 @@ describe.if(chromiumPath !== undefined)("beyond one trace", () => {
   );
 
   test(
+    "metrics are lines over time: rates of counters, percentiles of histograms, exemplars lead to traces",
+    async () => {
+      await start();
+      await send(SHOP);
+      for (const [step, counts] of [
+        [0, [0, 0, 0]],
+        [10, [90, 9, 1]],
+      ] as const) {
+        await sendMetrics(step, counts);
+      }
+      const page = await open("/metrics-view");
+      await page.getByRole("link", { name: "orders.placed" }).click();
+      const legend = page.locator(".u-legend");
+      await legend.waitFor();
+      expect(await page.locator("table.groups tbody tr").allTextContents()).toEqual([
+        "shop {kind=web}100",
+      ]);
+      await page.getByRole("link", { name: "http.server.request.duration" }).click();
+      await legend.getByText("p99").waitFor();
+      expect(await page.locator("table.groups td").last().textContent()).toBe(
+        "100 times, 20.0 ms on average",
+      );
+      await page.getByRole("link", { name: "70.0 ms at" }).click();
+      await eventually(() => page.locator(".details").getAttribute("data-span-id"), spanIdOf(3));
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "traces are saved to a file, and opened again from it, by another store",
     async () => {
       await start();
@@ -915,6 +944,8 @@ describe.if(chromiumPath !== undefined)("for everybody", () => {
       await start();
       await send(SHOP);
       await send([{ id: 1, trace: 2, parent: 5, name: "orphan", events: ["retry"] }]);
+      await sendMetrics(0, [0, 0, 0]);
+      await sendMetrics(10, [90, 9, 1]);
       const page = await open("/");
       await page.emulateMedia({ colorScheme });
       for (const path of [
@@ -928,11 +959,13 @@ describe.if(chromiumPath !== undefined)("for everybody", () => {
         `/compare/${traceIdOf(1)}/${traceIdOf(2)}`,
         "/map",
         "/logs",
+        "/metrics-view",
+        "/metrics-view?name=orders.placed",
       ]) {
         await page.goto(store.queryUrl + path);
         await page.getByText("live").first().waitFor();
         await page
-          .locator(".traces li, .groups tr, .row, .flame canvas, .note, .compare tr")
+          .locator(".traces li, .groups tr, .row, .flame canvas, .note, .compare tr, .u-legend")
           .first()
           .waitFor();
         expect([path, await complaints(page)]).toEqual([path, []]);
@@ -947,7 +980,14 @@ describe.if(chromiumPath !== undefined)("for everybody", () => {
       await start();
       await send(SHOP);
       const page = await open("/", { width, height: 800 });
-      for (const path of ["/", "/?view=operations", `/trace/${traceIdOf(1)}`, "/map", "/logs"]) {
+      for (const path of [
+        "/",
+        "/?view=operations",
+        `/trace/${traceIdOf(1)}`,
+        "/map",
+        "/logs",
+        "/metrics-view",
+      ]) {
         await page.goto(store.queryUrl + path);
         await page.locator(".traces li, .groups tr, .row, .note").first().waitFor();
         const over = await page.evaluate(
@@ -993,4 +1033,40 @@ async function sendLogs(
 
 function jsonFile(name: string, buffer: Buffer) {
   return { name, mimeType: "application/json", buffer };
+}
+
+/** Exports a counter, and a histogram of so many in each of its buckets. */
+async function sendMetrics(seconds: number, counts: readonly number[]): Promise<void> {
+  const all = counts.reduce((sum, count) => sum + count, 0);
+  const timeUnixNano = String((1_780_322_400n + BigInt(seconds)) * 1_000_000_000n);
+  const exemplars = [{ timeUnixNano, asDouble: 0.07, traceId: traceIdOf(1), spanId: spanIdOf(3) }];
+  const histogram = {
+    aggregationTemporality: 2,
+    dataPoints: [
+      {
+        timeUnixNano,
+        count: String(all),
+        sum: all * 0.02,
+        explicitBounds: [0.025, 0.1],
+        bucketCounts: counts.map(String),
+        ...(all > 0 && { exemplars }),
+      },
+    ],
+  };
+  const sum = {
+    aggregationTemporality: 2,
+    isMonotonic: true,
+    dataPoints: [{ timeUnixNano, asInt: String(all), attributes: attributesOf({ kind: "web" }) }],
+  };
+  const metrics = [
+    { name: "http.server.request.duration", unit: "s", histogram },
+    { name: "orders.placed", unit: "{order}", sum },
+  ];
+  const resource = { attributes: attributesOf({ "service.name": "shop" }) };
+  const response = await fetch(`${store.otlpUrl}/v1/metrics`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ resourceMetrics: [{ resource, scopeMetrics: [{ metrics }] }] }),
+  });
+  expect(response.status).toBe(200);
 }

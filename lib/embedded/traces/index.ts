@@ -3,6 +3,7 @@ import { type Imported, importText } from "./import.ts";
 import { answerJaegerQuery } from "./jaeger-query.ts";
 import { KeptFile } from "./kept-file.ts";
 import { LogStore, recordsIn } from "./log-store.ts";
+import { MetricStore } from "./metric-store.ts";
 import { type OtlpTrace, spansOf } from "./otlp.ts";
 import { answerPage } from "./page-bundle.ts";
 import { refuseForeign, urlOf } from "./own-requests.ts";
@@ -29,6 +30,8 @@ export interface TraceStoreOptions {
   readonly tracesBytesMax?: number;
   /** Bound for all log records together, as encoded. @default 16 MiB */
   readonly logsBytesMax?: number;
+  /** Series of metrics that are kept, each with its latest 720 points. @default 5000 */
+  readonly seriesMax?: number;
   /** Bound for one export request, unpacked too. @default 16 MiB */
   readonly bodyBytesMax?: number;
   /** A file that holds what came before, and to which is added what comes: OTLP's JSON, a line each. */
@@ -85,10 +88,15 @@ export async function startTraceStore(options: TraceStoreOptions = {}): Promise<
   });
   const metrics = new LatestExports();
   const logs = new LatestExports();
+  const metricStore = new MetricStore(options.seriesMax ?? 5_000);
   const logStore = new LogStore(options.logsBytesMax ?? EXPORTS_BYTES_MAX);
   const sink: OtlpSink = {
     addTraces: ({ resourceSpans }, encodedBytes) => ring.add(resourceSpans, encodedBytes),
-    addMetrics: (request, encodedBytes) => metrics.add(request, encodedBytes),
+    addMetrics: (request, encodedBytes) => {
+      metrics.add(request, encodedBytes);
+      for (const service of metricStore.add(request)) ring.services.add(service);
+      ring.version += 1;
+    },
     addLogs: (request, encodedBytes) => {
       logs.add(request, encodedBytes);
       for (const { service, traceId } of logStore.add(request, encodedBytes)) {
@@ -104,6 +112,7 @@ export async function startTraceStore(options: TraceStoreOptions = {}): Promise<
   const api = new ViewApi({
     ring,
     logs: logStore,
+    metrics: metricStore,
     sourceRoot: options.sourceRoot ?? process.cwd(),
     importText: importInto,
   });

@@ -8,6 +8,7 @@ import type {
   WireLogLine,
   WireLogs,
   WireMap,
+  WireMetrics,
   WireStats,
 } from "../viewer/wire.ts";
 import { microsOfDuration } from "./go-duration.ts";
@@ -17,6 +18,7 @@ import { serviceNameOf } from "./jaeger-json.ts";
 import { LiveChanges } from "./live.ts";
 import { mapOf } from "./service-map.ts";
 import type { LogStore } from "./log-store.ts";
+import type { MetricStore } from "./metric-store.ts";
 import { microsOf, spansOf } from "./otlp.ts";
 import { bytesOf } from "./otlp-bytes.ts";
 import { sourceAround } from "./source-lines.ts";
@@ -30,6 +32,7 @@ import { toWireLogLine, toWireTrace } from "./trace-wire.ts";
 export interface ViewSource {
   readonly ring: TraceRing;
   readonly logs: LogStore;
+  readonly metrics: MetricStore;
   /** The folder whose files may be shown. */
   readonly sourceRoot: string;
   /** Takes a file; see `TraceStore.importText`. */
@@ -45,6 +48,7 @@ const POINTS_MAX = 5_000;
 const GROUPS_MAX = 500;
 const FACETS_MAX = 1_000;
 const TOLD_IDS_MAX = 100;
+const SERIES_SHOWN_MAX = 200;
 const IMPORT_BYTES_MAX = 64 * 1024 ** 2;
 /** Below it, zipping costs more than it saves. */
 const ZIP_FROM_BYTES = 2_000;
@@ -75,6 +79,7 @@ export class ViewApi {
       if (url.pathname === IMPORT_PATH) return await this.#import(request);
       if (what === "traces") return json(request, found(this.#source, url.searchParams));
       if (what === "logs") return json(request, logLines(this.#source, url.searchParams));
+      if (what === "metrics") return json(request, metricsOf(this.#source, url.searchParams));
       if (what === "map") {
         return json(request, serviceMap(this.#source, url.searchParams));
       }
@@ -259,6 +264,17 @@ function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
 }
 
+function metricsOf(source: ViewSource, parameters: URLSearchParams): WireMetrics {
+  const name = parameters.get("name");
+  const service = parameters.get("service") || undefined;
+  return {
+    metrics: source.metrics.list(),
+    series: name ? source.metrics.seriesOf(name, service, SERIES_SHOWN_MAX) : [],
+    services: [...source.ring.services],
+    stats: statsOf(source),
+  };
+}
+
 function serviceMap(source: ViewSource, parameters: URLSearchParams): WireMap {
   const traces = searchTraces(source.ring, queryIn(parameters));
   return { ...mapOf(traces), services: [...source.ring.services], stats: statsOf(source) };
@@ -336,7 +352,7 @@ function facets({ ring }: ViewSource, parameters: URLSearchParams): WireFacets {
   return { operations: [...operations].sort(), keys: [...keys].sort() };
 }
 
-function statsOf({ ring, logs }: ViewSource): WireStats {
+function statsOf({ ring, logs, metrics }: ViewSource): WireStats {
   const { traces, spans, evictedTraces, rejectedSpans } = ring.stats();
   const { records, evictedRecords } = logs.stats();
   return {
@@ -346,6 +362,7 @@ function statsOf({ ring, logs }: ViewSource): WireStats {
     rejectedSpans,
     logRecords: records,
     evictedLogRecords: evictedRecords,
+    ...metrics.stats(),
   };
 }
 

@@ -7,6 +7,7 @@ import { ComparePage } from "./compare-page.tsx";
 import { acceptDrops, ImportState } from "./import.tsx";
 import { LogsPage } from "./logs-page.tsx";
 import { MapPage } from "./map-page.tsx";
+import { MetricsPage } from "./metrics-page.tsx";
 import { path } from "./router.ts";
 import { theme, utc } from "./settings.ts";
 import { TracePage } from "./trace-page.tsx";
@@ -19,6 +20,7 @@ const PAGES = [
   ["/", "Traces"],
   ["/map", "Map"],
   ["/logs", "Logs"],
+  ["/metrics-view", "Metrics"],
 ] as const;
 
 function Page() {
@@ -30,6 +32,7 @@ function Page() {
   if (path.value === "/") return <TracesPage />;
   if (path.value === "/map") return <MapPage />;
   if (path.value === "/logs") return <LogsPage />;
+  if (path.value === "/metrics-view") return <MetricsPage />;
   return <p class="note">There is no page of this address.</p>;
 }
 

@@ -93,6 +93,8 @@ export interface WireStats {
   readonly rejectedSpans: number;
   readonly logRecords: number;
   readonly evictedLogRecords: number;
+  readonly series: number;
+  readonly evictedSeries: number;
 }
 
 /** A trace in a list; see TraceSummary of the store. */
@@ -247,4 +249,52 @@ export interface WireField {
   readonly value: number;
   readonly to: number;
   readonly text: string;
+}
+
+/** A metric that there is. */
+export interface WireMetric {
+  readonly name: string;
+  readonly unit: string;
+  readonly description: string;
+  /** A sum that only grows is a counter; one that may fall is shown as a gauge. */
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly services: readonly string[];
+  readonly series: number;
+}
+
+/** What a series was at a time. */
+export interface WireMetricPoint {
+  /** Microseconds since 1970. */
+  readonly time: number;
+  /** For a histogram how many there were. */
+  readonly value: number;
+  readonly sum?: number;
+  /** Upper bounds of the buckets but the last. */
+  readonly bounds?: readonly number[];
+  readonly buckets?: readonly number[];
+}
+
+/** One combination of attributes of a metric. */
+export interface WireSeries {
+  readonly service: string;
+  readonly attributes: readonly Attribute[];
+  /** Whether a point says all since the process began, or what came since the point before. */
+  readonly isCumulative: boolean;
+  readonly points: readonly WireMetricPoint[];
+  /** Measurements with the span in which they were made, where the sender says so. */
+  readonly exemplars: readonly {
+    readonly time: number;
+    readonly value: number;
+    readonly traceId: string;
+    readonly spanId: string;
+  }[];
+}
+
+/** The answer to a question for metrics. */
+export interface WireMetrics {
+  readonly metrics: readonly WireMetric[];
+  /** Of the metric that was asked for. */
+  readonly series: readonly WireSeries[];
+  readonly services: readonly string[];
+  readonly stats: WireStats;
 }

@@ -1,0 +1,206 @@
+/** The metrics in memory: each series with its latest points, within bounds. */
+import type { Attribute, WireMetric, WireMetricPoint, WireSeries } from "../viewer/wire.ts";
+import { serviceNameOf } from "./jaeger-json.ts";
+import { isId, type KeyValue, microsOf, plainValue, type Resource } from "./otlp.ts";
+
+/** An hour at an export every five seconds. */
+const POINTS_MAX = 720;
+const EXEMPLARS_MAX = 20;
+
+/** What the store holds, and what it has let go since it was made. */
+export interface MetricStoreStats {
+  readonly series: number;
+  readonly evictedSeries: number;
+}
+
+interface Series {
+  readonly service: string;
+  readonly metric: Metric;
+  readonly attributes: readonly Attribute[];
+  readonly points: WireMetricPoint[];
+  exemplars: WireSeries["exemplars"][number][];
+}
+
+interface Metric {
+  readonly name: string;
+  readonly unit: string;
+  readonly description: string;
+  readonly type: WireMetric["type"];
+  readonly isCumulative: boolean;
+}
+
+interface Exemplar {
+  readonly timeUnixNano?: string;
+  readonly asDouble?: number;
+  readonly asInt?: string;
+  readonly traceId?: string;
+  readonly spanId?: string;
+}
+
+/** OTLP's data points, of all kinds, as far as they are read. */
+interface DataPoint {
+  readonly timeUnixNano?: string;
+  readonly attributes?: readonly KeyValue[];
+  readonly asDouble?: number;
+  readonly asInt?: string;
+  readonly count?: string;
+  readonly sum?: number;
+  readonly bucketCounts?: readonly string[];
+  readonly explicitBounds?: readonly number[];
+  readonly exemplars?: readonly Exemplar[];
+}
+
+interface Points {
+  readonly dataPoints?: readonly DataPoint[];
+  readonly aggregationTemporality?: number;
+  readonly isMonotonic?: boolean;
+}
+
+interface OtlpMetric {
+  readonly name?: string;
+  readonly unit?: string;
+  readonly description?: string;
+  readonly gauge?: Points;
+  readonly sum?: Points;
+  readonly histogram?: Points;
+  readonly exponentialHistogram?: Points;
+  readonly summary?: Points;
+}
+
+interface ResourceMetrics {
+  readonly resource?: Resource;
+  readonly scopeMetrics?: readonly { readonly metrics?: readonly OtlpMetric[] }[];
+}
+
+const CUMULATIVE = 2;
+
+/** Series in the order in which they were last heard of; the one that was silent for longest goes first. */
+export class MetricStore {
+  readonly #seriesMax: number;
+  readonly #series = new Map<string, Series>();
+  #evicted = 0;
+
+  constructor(seriesMax: number) {
+    this.#seriesMax = seriesMax;
+  }
+
+  /** @param request OTLP's ExportMetricsServiceRequest @returns the services that it is of */
+  add(request: Record<string, unknown>): Set<string> {
+    const services = new Set<string>();
+    for (const of of (request["resourceMetrics"] ?? []) as readonly ResourceMetrics[]) {
+      const service = serviceNameOf(of.resource ?? {});
+      services.add(service);
+      // Two processes of one service are two series.
+      const instance = of.resource?.attributes?.find(({ key }) => key === "service.instance.id");
+      for (const { metrics = [] } of of.scopeMetrics ?? []) {
+        for (const metric of metrics) this.#addMetric(metric, service, plainValue(instance?.value));
+      }
+    }
+    return services;
+  }
+
+  /** @returns the metrics that there are, by name */
+  list(): WireMetric[] {
+    const metrics = new Map<string, { metric: Metric; series: number; services: Set<string> }>();
+    for (const { service, metric } of this.#series.values()) {
+      const known = metrics.getOrInsertComputed(metric.name, () => ({
+        metric,
+        series: 0,
+        services: new Set(),
+      }));
+      known.series += 1;
+      known.services.add(service);
+    }
+    return [...metrics.values()]
+      .map(({ metric: { name, unit, description, type }, series, services }) => ({
+        name,
+        unit,
+        description,
+        type,
+        series,
+        services: [...services],
+      }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** @returns a metric's series, at most so many */
+  seriesOf(name: string, service: string | undefined, seriesMax: number): WireSeries[] {
+    const found: WireSeries[] = [];
+    for (const series of this.#series.values()) {
+      if (series.metric.name !== name) continue;
+      if (service !== undefined && series.service !== service) continue;
+      if (found.length === seriesMax) break;
+      const { attributes, points, exemplars, metric } = series;
+      found.push({
+        service: series.service,
+        attributes,
+        points,
+        exemplars,
+        isCumulative: metric.isCumulative,
+      });
+    }
+    return found;
+  }
+
+  stats(): MetricStoreStats {
+    return { series: this.#series.size, evictedSeries: this.#evicted };
+  }
+
+  #addMetric(metric: OtlpMetric, service: string, instance: unknown): void {
+    const { name = "", unit = "", description = "" } = metric;
+    const points = metric.sum ?? metric.gauge ?? metric.histogram;
+    if (!points || !name) return;
+    const type = metric.histogram ? "histogram" : metric.sum?.isMonotonic ? "counter" : "gauge";
+    const isCumulative = points.aggregationTemporality === CUMULATIVE;
+    for (const point of points.dataPoints ?? []) {
+      const attributes = (point.attributes ?? []).map(({ key, value }): Attribute => [
+        key,
+        plainValue(value),
+      ]);
+      const key = JSON.stringify([name, service, instance, attributes]);
+      const series = this.#series.get(key) ?? {
+        service,
+        metric: { name, unit, description, type, isCumulative },
+        attributes,
+        points: [],
+        exemplars: [],
+      };
+      // The one that was heard of last stands at the end.
+      this.#series.delete(key);
+      this.#series.set(key, series);
+      series.points.push(pointOf(point));
+      if (series.points.length > POINTS_MAX) series.points.shift();
+      series.exemplars = [...series.exemplars, ...exemplarsOf(point)].slice(-EXEMPLARS_MAX);
+    }
+    for (const key of this.#series.keys()) {
+      if (this.#series.size <= this.#seriesMax) break;
+      this.#series.delete(key);
+      this.#evicted += 1;
+    }
+  }
+}
+
+function pointOf(point: DataPoint): WireMetricPoint {
+  const time = microsOf(point.timeUnixNano);
+  if (point.bucketCounts === undefined) {
+    return { time, value: Number(point.asInt ?? point.asDouble ?? 0) };
+  }
+  return {
+    time,
+    value: Number(point.count ?? 0),
+    sum: point.sum ?? 0,
+    bounds: point.explicitBounds ?? [],
+    buckets: point.bucketCounts.map(Number),
+  };
+}
+
+function exemplarsOf({ exemplars = [] }: DataPoint): WireSeries["exemplars"][number][] {
+  return exemplars
+    .filter(({ traceId }) => isId(traceId))
+    .map(({ timeUnixNano, asDouble, asInt, traceId = "", spanId = "" }) => ({
+      time: microsOf(timeUnixNano),
+      value: Number(asInt ?? asDouble ?? 0),
+      traceId,
+      spanId,
+    }));
+}
