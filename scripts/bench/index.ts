@@ -1,4 +1,4 @@
-// The benchmarks: bun run bench overhead | flow | versions | hanging | sizes, and profile to read what they recorded.
+// The benchmarks: bun run bench overhead | flow | versions | hanging | sizes | viewer, and profile to read what they recorded.
 // What they measure is told in docs/benchmarks.md.
 import { benchFlow } from "./flow.ts";
 import { benchHanging } from "./hanging.ts";
@@ -6,12 +6,14 @@ import { benchOverhead } from "./overhead.ts";
 import { showProfiles } from "./profile.ts";
 import { benchSizes } from "./sizes.ts";
 import { benchVersions } from "./versions.ts";
+import { benchViewer } from "./viewer.ts";
 
 const USAGE = `usage: bun run bench overhead [--rounds N] [--ms N] [--only ID,ID] [--peers] [--steps] [--profile FOLDER]
        bun run bench flow [--rounds N] [--seconds N] [--warm-up SECONDS] [--large] [--profile FOLDER]
        bun run bench versions FOLDER [--rounds N] [--seconds N] [--orders N] [--off]
        bun run bench hanging [--rounds N] [--seconds N]
        bun run bench sizes [--orders N]
+       bun run bench viewer [--rounds N]
        bun run bench profile FILE.cpuprofile…`;
 
 const [name, ...rest] = process.argv.slice(2);
@@ -21,6 +23,7 @@ try {
   else if (name === "versions") await benchVersions(rest);
   else if (name === "hanging") await benchHanging(rest);
   else if (name === "sizes") await benchSizes(rest);
+  else if (name === "viewer") await benchViewer(rest);
   else if (name === "profile") await showProfiles(rest);
   else {
     console.error(USAGE);

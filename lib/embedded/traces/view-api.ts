@@ -22,7 +22,7 @@ import type { MetricStore } from "./metric-store.ts";
 import { microsOf, spansOf } from "./otlp.ts";
 import { bytesOf } from "./otlp-bytes.ts";
 import { sourceAround } from "./source-lines.ts";
-import { attributesOf, hasFailed, textAttribute } from "./span-terms.ts";
+import { attributesOf, textAttribute } from "./span-terms.ts";
 import type { StoredTrace, TraceRing } from "./trace-ring.ts";
 import { searchTraces, type TraceQuery } from "./trace-search.ts";
 import { summaryOf } from "./trace-summary.ts";
@@ -225,42 +225,48 @@ function numberIn(parameters: URLSearchParams, name: string): number | undefined
 
 /** Spans by service and name, the most frequent first. */
 function groupsOf(traces: readonly StoredTrace[]): WireGroup[] {
-  const durations = new Map<string, { durations: number[]; errors: number }>();
+  const services = new Map<string, Map<string, { durations: number[]; errors: number }>>();
   let first = Number.POSITIVE_INFINITY;
   let last = 0;
   for (const trace of traces) {
     first = Math.min(first, trace.startTimeUs);
     last = Math.max(last, trace.endTimeUs);
-    for (const context of spansOf(trace)) {
-      const { span, resource } = context;
-      const key = JSON.stringify([serviceNameOf(resource), span.name ?? ""]);
-      const group = durations.getOrInsertComputed(key, () => ({ durations: [], errors: 0 }));
-      group.durations.push(microsOf(span.endTimeUnixNano) - microsOf(span.startTimeUnixNano));
-      if (hasFailed(context)) group.errors += 1;
+    for (const { resource = {}, scopeSpans = [] } of trace.resourceSpans) {
+      const names = services.getOrInsertComputed(serviceNameOf(resource), () => new Map());
+      for (const span of scopeSpans.flatMap(({ spans = [] }) => spans)) {
+        const group = names.getOrInsertComputed(span.name ?? "", newGroup);
+        group.durations.push(microsOf(span.endTimeUnixNano) - microsOf(span.startTimeUnixNano));
+        if (span.status?.code === 2) group.errors += 1;
+      }
     }
   }
   const seconds = Math.max(1, (last - first) / 1_000_000);
-  return [...durations]
-    .map(([key, group]): WireGroup => {
-      const [service, name] = JSON.parse(key) as [string, string];
-      const sorted = group.durations.sort((a, b) => a - b);
-      return {
-        service,
-        name,
-        spans: sorted.length,
-        errors: group.errors,
-        rate: sorted.length / seconds,
-        p50: quantile(sorted, 0.5),
-        p95: quantile(sorted, 0.95),
-        p99: quantile(sorted, 0.99),
-      };
-    })
+  return [...services]
+    .flatMap(([service, names]) =>
+      [...names].map(([name, { durations, errors }]): WireGroup => {
+        const sorted = Float64Array.from(durations).sort();
+        return {
+          service,
+          name,
+          spans: sorted.length,
+          errors,
+          rate: sorted.length / seconds,
+          p50: quantile(sorted, 0.5),
+          p95: quantile(sorted, 0.95),
+          p99: quantile(sorted, 0.99),
+        };
+      }),
+    )
     .sort((a, b) => b.spans - a.spans)
     .slice(0, GROUPS_MAX);
 }
 
+function newGroup(): { durations: number[]; errors: number } {
+  return { durations: [], errors: 0 };
+}
+
 /** Of sorted numbers, the one below which that share of them is. */
-function quantile(sorted: readonly number[], share: number): number {
+function quantile(sorted: Float64Array, share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
 }
 

@@ -84,7 +84,7 @@ function Metric({ metric, series }: { metric: WireMetric; series: readonly WireS
       <h2>{metric.name}</h2>
       <p class="faint">
         {metric.description} {WHAT[metric.type]}
-        {metric.unit && `, unit ${metric.unit}`}
+        {metric.unit && ` Its unit is ${metric.unit}.`}
       </p>
       <p>
         <label>
