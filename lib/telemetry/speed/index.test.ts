@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
 import type { Speed } from "../optional-folders.ts";
+// First, as in a program: the folder is loaded by what can do without it.
+import "../optional.ts";
 import * as folder from "./index.ts";
 
 test("the folder gives what stands in the types that stay when it is deleted", () => {
