@@ -65,6 +65,27 @@ function spanNames(lines: string[]): (string | undefined)[] {
 }
 
 describe("the waterfall", () => {
+  test("puts siblings that say the same on one line, and marks what is not critical, where asked to", () => {
+    const trace = traceOf({
+      orders: [
+        span(1, "GET /orders", [0, 100]),
+        ...[0, 1, 2, 3].map((i) => span(10 + i, "SELECT items", [10 * i, 10 * i + 5], 1)),
+        span(20, "SELECT prices", [50, 60], 1),
+        span(21, "SELECT prices", [60, 70], 1),
+      ],
+    });
+    const options = { widthColumns: 60, color: false, fold: true, critical: new Set([spanId(1)]) };
+    const lines = renderWaterfall(trace, options).split("\n");
+    expect(lines[0]).toStartWith(`trace ${TRACE_ID}  7 spans, 1 service`);
+    expect(lines.slice(2, 7).map((line) => line.replaceAll(/ {2,}/g, " "))).toEqual([
+      "orders GET /orders ████████████████████████ 100.0 ms",
+      "orders ├ SELECT items × 4 ▒▒▒▒▒▒▒▒ 20.0 ms",
+      "orders ├ SELECT prices ▒▒ 10.0 ms",
+      "orders └ SELECT prices ▒▒ 10.0 ms",
+      "█ on the critical path, ▒ not",
+    ]);
+  });
+
   test("shows service, name, bar and duration of every span, as a tree on one time axis", () => {
     expect(render(traceOf(orderSpans()), 90)).toEqual([
       `trace ${TRACE_ID}  12 spans, 5 services, 200.0 ms`,

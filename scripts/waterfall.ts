@@ -15,6 +15,10 @@ export interface WaterfallOptions {
   readonly widthColumns: number;
   /** Whether to use ANSI colours. */
   readonly color: boolean;
+  /** Whether siblings that say the same share a line: `SELECT items × 9`. @default false */
+  readonly fold?: boolean;
+  /** Spans that the trace's whole duration is made of, by id: their bars stand out. */
+  readonly critical?: ReadonlySet<string>;
 }
 
 /**
@@ -23,9 +27,12 @@ export interface WaterfallOptions {
  * @returns lines, the last one ended too; "" for a trace without spans
  */
 export function renderWaterfall(trace: OtlpTrace, options: WaterfallOptions): string {
-  const rows = treeRows(spansOf(trace));
+  const rows = treeRows(spansOf(trace), options.fold ?? false);
   if (rows.length === 0) return "";
-  const layout = planLayout(rows, Math.max(WIDTH_MIN_COLUMNS, options.widthColumns));
+  const layout = {
+    ...planLayout(rows, Math.max(WIDTH_MIN_COLUMNS, options.widthColumns)),
+    critical: options.critical,
+  };
   const paint = options.color ? painter(rows) : plain;
   const lines = [
     summaryLine(rows, layout),
@@ -93,10 +100,13 @@ interface Row {
   readonly isOrphan: boolean;
   readonly startUs: number;
   readonly durationUs: number;
+  /** How many spans it stands for, and how long they took together. */
+  readonly repeats: number;
+  readonly totalUs: number;
 }
 
 /** @returns the spans depth first */
-function treeRows(spans: readonly SpanInContext[]): Row[] {
+function treeRows(spans: readonly SpanInContext[], fold: boolean): Row[] {
   const sorted = [...spans].sort(byStart);
   const ids = new Set(sorted.map(({ span }) => span.spanId));
   const childrenOf = Map.groupBy(sorted, ({ span }) => {
@@ -113,11 +123,20 @@ function treeRows(spans: readonly SpanInContext[]): Row[] {
     const startUs = microsOf(context.span.startTimeUnixNano);
     const durationUs = Math.max(0, microsOf(context.span.endTimeUnixNano) - startUs);
     const branchesBelow = children.length > 0 ? `${below}│ ` : `${below}  `;
-    rows.push({ context, branches, branchesBelow, isOrphan, startUs, durationUs });
-    children.forEach((child, index) => {
+    const own = { context, branches, branchesBelow, isOrphan, startUs, durationUs };
+    rows.push({ ...own, repeats: 1, totalUs: durationUs });
+    const isLeaf = ({ span }: SpanInContext) => !childrenOf.has(span.spanId);
+    const groups = fold ? foldRepeats(children, isLeaf) : children.map((child) => [child]);
+    groups.forEach((group, index) => {
+      const [child] = group;
       // A span id that stands twice has its children drawn under the first.
-      if (seen.has(child)) return;
-      const isLast = index === children.length - 1;
+      if (!child || seen.has(child)) return;
+      const isLast = index === groups.length - 1;
+      if (group.length > 1) {
+        for (const one of group) seen.add(one);
+        rows.push(repeatsRow(group, `${below}${isLast ? "└ " : "├ "}`));
+        return;
+      }
       visit(child, `${below}${isLast ? "└ " : "├ "}`, `${below}${isLast ? "  " : "│ "}`, false);
     });
   };
@@ -127,6 +146,44 @@ function treeRows(spans: readonly SpanInContext[]): Row[] {
   // What no root leads to hangs in a loop of parents: it is drawn all the same.
   for (const context of sorted) if (!seen.has(context)) visit(context, "", "", true);
   return rows;
+}
+
+/** From so many on, siblings that say the same share a line. */
+const REPEATS_MIN = 3;
+
+/** @returns the siblings, those without children that say the same in one group, where the first of them stands */
+function foldRepeats(
+  siblings: readonly SpanInContext[],
+  isLeaf: (context: SpanInContext) => boolean,
+): SpanInContext[][] {
+  const keyOf = (context: SpanInContext) => {
+    const { span, service } = context;
+    if (!isLeaf(context)) return span.spanId;
+    const statement = attribute(span.attributes, "db.query.text");
+    return JSON.stringify([service, span.kind, span.name, statement, span.status?.code]);
+  };
+  const groups = Map.groupBy(siblings, keyOf);
+  return siblings.flatMap((sibling) => {
+    const group = groups.get(keyOf(sibling)) ?? [];
+    if (group.length < REPEATS_MIN) return [[sibling]];
+    return group[0] === sibling ? [group] : [];
+  });
+}
+
+function repeatsRow(group: readonly SpanInContext[], branches: string): Row {
+  const starts = group.map(({ span }) => microsOf(span.startTimeUnixNano));
+  const ends = group.map(({ span }) => microsOf(span.endTimeUnixNano));
+  const startUs = Math.min(...starts);
+  return {
+    context: group[0] as SpanInContext,
+    branches,
+    branchesBelow: branches,
+    isOrphan: false,
+    startUs,
+    durationUs: Math.max(...ends) - startUs,
+    repeats: group.length,
+    totalUs: ends.reduce((sum, end, index) => sum + Math.max(0, end - (starts[index] ?? end)), 0),
+  };
 }
 
 /**
@@ -151,6 +208,7 @@ interface Layout {
   readonly barColumns: number;
   readonly startUs: number;
   readonly durationUs: number;
+  readonly critical?: ReadonlySet<string> | undefined;
 }
 
 function planLayout(rows: readonly Row[], widthColumns: number): Layout {
@@ -175,10 +233,11 @@ function planLayout(rows: readonly Row[], widthColumns: number): Layout {
   };
 }
 
-function nameOf({ context: { span }, isOrphan }: Row): string {
+function nameOf({ context: { span }, isOrphan, repeats }: Row): string {
   const marks = (isOrphan ? "? " : "") + (span.status?.code === 2 ? "✗ " : "");
   const links = otherLinks(span);
-  return `${marks}${safe(span.name ?? "")}${links > 0 ? ` ↗${links}` : ""}`;
+  const times = repeats > 1 ? ` × ${repeats}` : "";
+  return `${marks}${safe(span.name ?? "")}${times}${links > 0 ? ` ↗${links}` : ""}`;
 }
 
 /** A link to the parent says nothing that the tree does not show. */
@@ -192,7 +251,8 @@ function otherLinks(span: SpanInContext["span"]): number {
 function summaryLine(rows: readonly Row[], { durationUs, widthColumns }: Layout): string {
   const services = new Set(rows.map(({ context }) => context.service)).size;
   const traceId = rows[0]?.context.span.traceId ?? "";
-  const counts = `${count(rows.length, "span")}, ${count(services, "service")}`;
+  const spans = rows.reduce((sum, { repeats }) => sum + repeats, 0);
+  const counts = `${count(spans, "span")}, ${count(services, "service")}`;
   return fit(`trace ${traceId}  ${counts}, ${formatDuration(durationUs)}`, widthColumns);
 }
 
@@ -216,7 +276,7 @@ function spanLines(row: Row, layout: Layout, paint: Paint): string[] {
   const nameCell = pad(name, layout.nameColumns - branches.length);
   const { before, bar } = barOf(row, layout);
   const after = " ".repeat(layout.barColumns - before - bar.length);
-  const duration = formatDuration(row.durationUs).padStart(DURATION_COLUMNS);
+  const duration = formatDuration(row.totalUs).padStart(DURATION_COLUMNS);
   const lines = [
     `${paint(service, serviceCell)} ${paint("faint", branches)}` +
       `${failed ? paint("error", nameCell) : nameCell} ` +
@@ -249,7 +309,10 @@ function shortBranches(branches: string, { nameColumns }: Layout): string {
 function barOf(row: Row, layout: Layout): { before: number; bar: string } {
   const columnsPerUs = layout.durationUs === 0 ? 0 : layout.barColumns / layout.durationUs;
   const columns = row.durationUs * columnsPerUs;
-  const bar = columns < 0.5 ? "▏" : "█".repeat(Math.max(1, Math.round(columns)));
+  // With a critical path, what is not on it is lighter.
+  const isLight = layout.critical && !layout.critical.has(row.context.span.spanId);
+  const block = isLight ? "▒" : "█";
+  const bar = columns < 0.5 ? "▏" : block.repeat(Math.max(1, Math.round(columns)));
   const start = Math.floor((row.startUs - layout.startUs) * columnsPerUs);
   return { before: Math.min(start, layout.barColumns - bar.length), bar };
 }
@@ -258,6 +321,7 @@ function legendLines(rows: readonly Row[], layout: Layout, paint: Paint): string
   const notes: string[] = [];
   if (rows.some((row) => row.isOrphan)) notes.push("? its parent is not in this trace");
   if (rows.some((row) => otherLinks(row.context.span) > 0)) notes.push("↗ links to other spans");
+  if (layout.critical) notes.push("█ on the critical path, ▒ not");
   return notes.map((note) => paint("faint", fit(note, layout.widthColumns)));
 }
 

@@ -120,3 +120,46 @@ test(
   },
   TIMEOUT_MS,
 );
+
+test(
+  "bun run traces lists, searches, follows and draws what the store has",
+  async () => {
+    const store = run();
+    const { otlp, query } = await ready(store);
+    await sendTraces(otlp, [{ id: 1, trace: 1, name: "quick" }]);
+    await sendTraces(otlp, [
+      { id: 2, trace: 2, name: "slow\u001b[31m", durationMs: 50, failed: true },
+      ...[3, 4, 5].map((id) => ({ id, parent: 2, trace: 2, name: "step" })),
+    ]);
+    const traces = (...args: string[]) =>
+      Bun.spawn(
+        [process.execPath, join(import.meta.dir, "../scripts/traces.ts"), "--url", query, ...args],
+        {
+          stdout: "pipe",
+          stderr: "pipe",
+        },
+      );
+    const said = async (...args: string[]) => await traces(...args).stdout.text();
+    const listed = (await said()).trimEnd().split("\n");
+    expect(listed).toHaveLength(2);
+    expect(listed[0]).toMatch(
+      /^0{31}1 {2}\d\d:\d\d:\d\d {6}1\.0 ms {5}1 span, 1 service {2}shop quick$/,
+    );
+    expect(listed[1]).toEndWith("shop slow�[31m  ✗ 1");
+    expect(await said("list", "--status", "error")).toBe(`${listed[1]}\n`);
+    expect(await said("--trace", traceIdOf(2))).toContain("step × 3");
+    const following = traces("follow", "--min", "10ms");
+    running.push(following as never);
+    const reader = following.stdout.getReader();
+    const decoded = async () => Buffer.from((await reader.read()).value ?? []).toString();
+    expect(await decoded()).toBe(`${listed[1]}\n`);
+    await sendTraces(otlp, [{ id: 9, trace: 9, name: "later", durationMs: 20 }]);
+    expect(await decoded()).toContain("shop later");
+    const failing = traces(traceIdOf(77));
+    expect([await failing.exited, (await failing.stderr.text()).trim()]).toEqual([
+      1,
+      "there is no such trace here",
+    ]);
+  },
+  TIMEOUT_MS,
+);
