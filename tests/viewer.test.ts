@@ -540,6 +540,23 @@ describe.if(chromiumPath !== undefined)("a span, opened", () => {
   );
 
   test(
+    "says why it is so, in the words of the chapter",
+    async () => {
+      await start();
+      await send(SHOP);
+      const page = await open(`/trace/${traceIdOf(1)}?span=${spanIdOf(2)}`);
+      await page.getByText("Why it is so").click();
+      const why = page.locator(".why");
+      await why.getByText("this process waits for another one").waitFor();
+      expect(await why.locator("dd .faint").first().textContent()).toBe(
+        "docs/tutorial/04-http-out.md",
+      );
+      expect(await why.getByRole("link").getAttribute("href")).toEndWith("#http-client-span");
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "is bytes, of which those of the chosen field light up",
     async () => {
       await start();

@@ -19,13 +19,14 @@ import { LiveChanges } from "./live.ts";
 import { mapOf } from "./service-map.ts";
 import type { LogStore } from "./log-store.ts";
 import type { MetricStore } from "./metric-store.ts";
-import { microsOf, spansOf } from "./otlp.ts";
+import { microsOf, type SpanInContext, spansOf } from "./otlp.ts";
 import { bytesOf } from "./otlp-bytes.ts";
 import { sourceAround } from "./source-lines.ts";
 import { attributesOf, textAttribute } from "./span-terms.ts";
 import type { StoredTrace, TraceRing } from "./trace-ring.ts";
 import { searchTraces, type TraceQuery } from "./trace-search.ts";
 import { summaryOf } from "./trace-summary.ts";
+import { whyOf } from "./why.ts";
 import { toWireLogLine, toWireTrace } from "./trace-wire.ts";
 
 /** What the pages are told of. */
@@ -88,6 +89,7 @@ export class ViewApi {
         return json(request, await conventionsOf(keys));
       }
       if (what === "bytes") return this.#bytes(request, id, span);
+      if (what === "why") return await this.#why(request, id, span);
       if (what === "export") return exported(this.#source, url.searchParams);
       if (what === "facets") return json(request, facets(this.#source, url.searchParams));
       if (what === "live") return this.#live.answer(request);
@@ -131,16 +133,25 @@ export class ViewApi {
   }
 
   #bytes(request: Request, traceId: string, spanId: string): Response {
-    const trace = this.#source.ring.get(traceId);
-    const context = trace && spansOf(trace).find(({ span }) => span.spanId === spanId);
+    const context = this.#span(traceId, spanId);
     if (!context) return json(request, { error: "there is no such span here" }, 404);
     return json(request, bytesOf("Span", context.span));
   }
 
+  async #why(request: Request, traceId: string, spanId: string): Promise<Response> {
+    const context = this.#span(traceId, spanId);
+    const why = context && (await whyOf(context.span));
+    return why ? json(request, why) : json(request, { error: "nothing is known of it" }, 404);
+  }
+
+  #span(traceId: string, spanId: string): SpanInContext | undefined {
+    const trace = this.#source.ring.get(traceId);
+    return trace && spansOf(trace).find(({ span }) => span.spanId === spanId);
+  }
+
   async #lines(request: Request, traceId: string, spanId: string): Promise<Response> {
-    const { ring, sourceRoot } = this.#source;
-    const trace = ring.get(traceId);
-    const context = trace && spansOf(trace).find(({ span }) => span.spanId === spanId);
+    const { sourceRoot } = this.#source;
+    const context = this.#span(traceId, spanId);
     const file = textAttribute(context?.span.attributes, "code.file.path");
     const line = Number(textAttribute(context?.span.attributes, "code.line.number"));
     const lines = file === undefined ? undefined : await sourceAround(sourceRoot, file, line);

@@ -12,6 +12,7 @@ import { utc } from "./settings.ts";
 import { SpanBytes } from "./span-bytes.tsx";
 import { SourceLines } from "./source-lines.tsx";
 import { select, type TraceState } from "./trace-state.ts";
+import { Why } from "./why.tsx";
 import type { Attribute } from "./wire.ts";
 
 /** Longer ones are opened on wish: a value may have megabytes. */
@@ -48,6 +49,7 @@ export function SpanPanel({ state }: { state: TraceState }) {
       <SourceLines traceId={trace.traceId} span={span} />
       <Copies span={span} trace={trace} />
       <Hops state={state} span={span} />
+      <Why key={span.id} traceId={trace.traceId} spanId={span.id} />
       <Section title="Attributes" count={span.attributes.length}>
         <Attributes attributes={span.attributes} />
       </Section>

@@ -298,3 +298,16 @@ export interface WireMetrics {
   readonly services: readonly string[];
   readonly stats: WireStats;
 }
+
+/** Why a span is as it is. */
+export interface WireWhy {
+  readonly title: string;
+  readonly parts: readonly {
+    readonly question: string;
+    readonly text: string;
+    /** The chapter's page that has it. */
+    readonly page: string;
+  }[];
+  /** Where the conventions say so. */
+  readonly rule?: string;
+}
