@@ -16,11 +16,10 @@ export class StoreError extends Error {
 /** @throws StoreError @throws TypeError where the store does not answer */
 export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
   const response = await fetch(path, signal ? { signal } : {});
-  const body = (await response.json().catch(() => ({}))) as T & { error?: string };
-  if (!response.ok) {
-    throw new StoreError(response.status, body.error ?? `the store answered ${response.status}`);
-  }
-  return body;
+  if (response.ok) return (await response.json()) as T;
+  // What is no JSON is not the store's own answer: a proxy's, say.
+  const { error } = (await response.json().catch(() => ({}))) as { error?: string };
+  throw new StoreError(response.status, error ?? `the store answered ${response.status}`);
 }
 
 /** Whether changes are told at the moment. */
