@@ -140,7 +140,7 @@ export class ViewApi {
 
   async #why(request: Request, traceId: string, spanId: string): Promise<Response> {
     const context = this.#span(traceId, spanId);
-    const why = context && (await whyOf(context.span));
+    const why = context && (await whyOf(context.span, context.scope));
     return why ? json(request, why) : json(request, { error: "nothing is known of it" }, 404);
   }
 

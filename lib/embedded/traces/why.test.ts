@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { paragraph, REASONS, whyOf } from "./why.ts";
+import { layerLine, paragraph, REASONS, whyOf } from "./why.ts";
 
 describe("why a span is as it is", () => {
   const picks = Object.entries(REASONS).flatMap(([kind, { picks }]) =>
@@ -9,6 +9,24 @@ describe("why a span is as it is", () => {
     const text = await paragraph(page, beginning);
     expect(text?.length).toBeGreaterThan(30);
     expect(text).not.toMatch(/\]\(|\*\*|```|<!--/);
+  });
+
+  test.each(Object.entries(REASONS))(
+    "%s: our layer has the lines",
+    async (_, { started, ended }) => {
+      const lines = await Promise.all([layerLine("started", started), layerLine("ended", ended)]);
+      for (const [index, line] of lines.entries()) {
+        const { source } = line ?? {};
+        const text = source?.lines[source.line - source.first] ?? "";
+        expect(text).toMatch(index === 0 ? /startSpan\(/ : /\.end\(\)/);
+      }
+    },
+  );
+
+  test("the layer's lines are shown for its own spans", async () => {
+    const server = { ...span, kind: 2 as const };
+    expect((await whyOf(server, { name: "@orderflow/telemetry" }))?.layer).toHaveLength(2);
+    expect((await whyOf(server, { name: "another" }))?.layer).toEqual([]);
   });
 
   const span = { traceId: "1".padStart(32, "0"), spanId: "1".padStart(16, "0") };

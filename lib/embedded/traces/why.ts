@@ -1,9 +1,12 @@
 /** Why a span is as it is: in the words of the chapter, which teaches to make such a span. */
 import { join } from "node:path";
 import type { WireWhy } from "../viewer/wire.ts";
-import type { OtlpSpan } from "./otlp.ts";
+import type { InstrumentationScope, OtlpSpan } from "./otlp.ts";
+import { sourceAround } from "./source-lines.ts";
 import { textAttribute } from "./span-terms.ts";
 
+const ROOT = join(import.meta.dir, "../../..");
+const LAYER = "@orderflow/telemetry";
 const CHAPTER = join(import.meta.dir, "../../../docs/tutorial");
 const CONVENTIONS = "https://opentelemetry.io/docs/specs/semconv/";
 
@@ -15,7 +18,12 @@ interface Reasons {
   readonly title: string;
   readonly rule: string;
   readonly picks: readonly Pick[];
+  /** Where our layer starts and ends such a span: the file, and how the line begins. */
+  readonly started: Place;
+  readonly ended: Place;
 }
+
+type Place = readonly [file: string, beginning: string];
 
 const KIND = "Why this kind";
 const PARENT = "Why this parent";
@@ -28,6 +36,8 @@ export const REASONS: Readonly<Record<string, Reasons>> = {
   server: {
     title: "A request that came in",
     rule: "http/http-spans/#http-server-span",
+    started: ["lib/telemetry/http/server.ts", "const span = startSpan("],
+    ended: ["lib/telemetry/http/server.ts", "span.end();"],
     picks: [
       [KIND, "03-http-in.md", "The kind is **SERVER**"],
       [PARENT, "03-http-in.md", "`extract` gives a context"],
@@ -39,6 +49,8 @@ export const REASONS: Readonly<Record<string, Reasons>> = {
   client: {
     title: "A request that went out",
     rule: "http/http-spans/#http-client-span",
+    started: ["lib/telemetry/http/request-out.ts", "const span = startSpan("],
+    ended: ["lib/telemetry/http/request-out.ts", "span.end();"],
     picks: [
       [KIND, "04-http-out.md", "The kind is **CLIENT**"],
       [PARENT, "04-http-out.md", "`inject` writes the place"],
@@ -50,6 +62,8 @@ export const REASONS: Readonly<Record<string, Reasons>> = {
   statement: {
     title: "A statement",
     rule: "db/database-spans/",
+    started: ["lib/telemetry/sql/statement.ts", "const span = startSpan("],
+    ended: ["lib/telemetry/sql/statement.ts", "span.end();"],
     picks: [
       [KIND, "05-sql.md", "Nothing can be put inside PostgreSQL"],
       [NAME, "05-sql.md", "The **summary** is shorter still"],
@@ -64,6 +78,8 @@ export const REASONS: Readonly<Record<string, Reasons>> = {
   create: {
     title: "A record that came to be",
     rule: "messaging/messaging-spans/#span-kind",
+    started: ["lib/telemetry/kafka/producer.ts", "const span = tracer().startSpan(`create"],
+    ended: ["lib/telemetry/span.ts", "span.end();"],
     picks: [
       [KIND, "06-kafka.md", "`PRODUCER` is the span whose context goes"],
       [PARENT, "06-kafka.md", "So the event is written where the order is written"],
@@ -73,6 +89,8 @@ export const REASONS: Readonly<Record<string, Reasons>> = {
   send: {
     title: "Records that were handed to Kafka",
     rule: "messaging/messaging-spans/#span-kind",
+    started: ["lib/telemetry/kafka/producer.ts", "const span = tracer().startSpan(\n"],
+    ended: ["lib/telemetry/span.ts", "span.end();"],
     picks: [
       [PARENT, "06-kafka.md", "A span has one parent, and as many **links**"],
       [
@@ -86,6 +104,8 @@ export const REASONS: Readonly<Record<string, Reasons>> = {
   process: {
     title: "A record that was handled",
     rule: "messaging/messaging-spans/#span-kind",
+    started: ["lib/telemetry/kafka/consumer.ts", "const span = tracer().startSpan("],
+    ended: ["lib/telemetry/span.ts", "span.end();"],
     picks: [
       [PARENT, "06-kafka.md", "Each record is handled in a `CONSUMER` span"],
       ["How it knows", "06-kafka.md", "The propagator takes a Buffer for no text"],
@@ -100,6 +120,8 @@ export const REASONS: Readonly<Record<string, Reasons>> = {
   internal: {
     title: "A step of its process",
     rule: "",
+    started: ["lib/telemetry/span.ts", "const span = tracer().startSpan("],
+    ended: ["lib/telemetry/span.ts", "span.end();"],
     picks: [
       [PARENT, "02-nesting.md", "A span's parent is decided when the span starts"],
       [ELSE, "02-nesting.md", "The same spans, each of them a root"],
@@ -113,7 +135,10 @@ const FAILED: readonly Pick[] = [
 ];
 
 /** @returns what there is to say; undefined for a span of no kind that is known, or without the chapter */
-export async function whyOf(span: OtlpSpan): Promise<WireWhy | undefined> {
+export async function whyOf(
+  span: OtlpSpan,
+  scope: InstrumentationScope = {},
+): Promise<WireWhy | undefined> {
   const reasons = REASONS[kindOf(span) ?? ""];
   if (!reasons) return undefined;
   const picks = span.status?.code === 2 ? [...reasons.picks, ...FAILED] : reasons.picks;
@@ -129,8 +154,31 @@ export async function whyOf(span: OtlpSpan): Promise<WireWhy | undefined> {
   return {
     title: reasons.title,
     parts: known,
+    layer: scope.name === LAYER ? await layerLines(reasons) : [],
     ...(reasons.rule && { rule: CONVENTIONS + reasons.rule }),
   };
+}
+
+async function layerLines({ started, ended }: Reasons): Promise<WireWhy["layer"]> {
+  const lines = await Promise.all([
+    layerLine("Where the layer started it", started),
+    layerLine("Where the layer ended it", ended),
+  ]);
+  return lines.filter((one) => one !== undefined);
+}
+
+/** @returns undefined where the layer's files are not here, or have no such line */
+export async function layerLine(
+  what: string,
+  [file, beginning]: Place,
+): Promise<WireWhy["layer"][number] | undefined> {
+  const text = await Bun.file(join(ROOT, file))
+    .text()
+    .catch(() => "");
+  const at = text.indexOf(beginning);
+  if (at === -1) return undefined;
+  const source = await sourceAround(ROOT, file, text.slice(0, at).split("\n").length);
+  return source && { what, source };
 }
 
 function kindOf({ kind, attributes }: OtlpSpan): string | undefined {

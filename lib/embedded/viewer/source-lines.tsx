@@ -9,23 +9,18 @@ import type { WireSource } from "./wire.ts";
 /** Nothing for a span that names no line; the place alone where the store does not have the file. */
 export function SourceLines({ traceId, span }: { traceId: string; span: Span }) {
   const source = useSignal<WireSource | undefined>(undefined);
-  const colored = useSignal<readonly Piece[][] | undefined>(undefined);
   const file = attributeOf(span, "code.file.path");
   const line = attributeOf(span, "code.line.number");
   const inFunction = attributeOf(span, "code.function.name");
   useEffect(() => {
     source.value = undefined;
-    colored.value = undefined;
     if (file === undefined) return;
     const asked = new AbortController();
-    const show = async () => {
-      const found = await ask<WireSource>(`/api/view/source/${traceId}/${span.id}`, asked.signal);
-      source.value = found;
-      const { highlight } = await import("./highlight.ts");
-      if (!asked.signal.aborted) colored.value = highlight(found.lines.join("\n"));
-    };
     // Where there is no such file, the place alone is shown.
-    show().catch(() => undefined);
+    ask<WireSource>(`/api/view/source/${traceId}/${span.id}`, asked.signal).then(
+      (came) => (source.value = came),
+      () => undefined,
+    );
     return () => asked.abort();
   }, [traceId, span.id]);
   if (file === undefined) return null;
@@ -40,28 +35,7 @@ export function SourceLines({ traceId, span }: { traceId: string; span: Span }) 
       </p>
       {found && (
         <>
-          <pre tabIndex={0} aria-label={`Source of ${place}`}>
-            {found.lines.map((text, index) => {
-              const number = found.first + index;
-              const isIt = number === found.line;
-              return (
-                <div
-                  key={number}
-                  class={isIt ? "line it" : "line"}
-                  aria-current={isIt || undefined}
-                >
-                  <span class="number">{number}</span>
-                  <code>
-                    {colored.value?.[index]?.map((piece, at) => (
-                      <span key={at} class={piece.kind}>
-                        {piece.text}
-                      </span>
-                    )) ?? text}
-                  </code>
-                </div>
-              );
-            })}
-          </pre>
+          <Code source={found} />
           <p class="open">
             {open && (
               <a class="button" href={open(found.path, found.line)} target="_self">
@@ -83,6 +57,44 @@ export function SourceLines({ traceId, span }: { traceId: string; span: Span }) 
         </>
       )}
     </section>
+  );
+}
+
+/** A piece of a source file, in colours once these have come. */
+export function Code({ source }: { source: WireSource }) {
+  const colored = useSignal<readonly Piece[][] | undefined>(undefined);
+  useEffect(() => {
+    let isGone = false;
+    const color = async () => {
+      const { highlight } = await import("./highlight.ts");
+      if (!isGone) colored.value = highlight(source.lines.join("\n"));
+    };
+    colored.value = undefined;
+    // Without colours it is read as well.
+    color().catch(() => undefined);
+    return () => {
+      isGone = true;
+    };
+  }, [source]);
+  return (
+    <pre tabIndex={0} aria-label={`Source of ${source.file}:${source.line}`}>
+      {source.lines.map((text, index) => {
+        const number = source.first + index;
+        const isIt = number === source.line;
+        return (
+          <div key={number} class={isIt ? "line it" : "line"} aria-current={isIt || undefined}>
+            <span class="number">{number}</span>
+            <code>
+              {colored.value?.[index]?.map((piece, at) => (
+                <span key={at} class={piece.kind}>
+                  {piece.text}
+                </span>
+              )) ?? text}
+            </code>
+          </div>
+        );
+      })}
+    </pre>
   );
 }
 

@@ -1,6 +1,7 @@
 /** Why a span is as it is, in the words of the chapter. */
 import { useSignal } from "@preact/signals";
 import { ask } from "./api.ts";
+import { Code } from "./source-lines.tsx";
 import type { WireWhy } from "./wire.ts";
 
 /** Closed at first; what there is to say is asked for when it is opened. */
@@ -36,6 +37,14 @@ export function Why({ traceId, spanId }: { traceId: string; spanId: string }) {
               </div>
             ))}
           </dl>
+          {found.layer.map(({ what, source }) => (
+            <div key={what} class="source">
+              <p>
+                <span class="faint">{what}:</span> {source.file}:{source.line}
+              </p>
+              <Code source={source} />
+            </div>
+          ))}
         </>
       )}
     </details>

@@ -310,4 +310,6 @@ export interface WireWhy {
   }[];
   /** Where the conventions say so. */
   readonly rule?: string;
+  /** For a span of our own layer: where it was started, and where it was ended. */
+  readonly layer: readonly { readonly what: string; readonly source: WireSource }[];
 }
