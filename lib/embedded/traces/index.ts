@@ -30,8 +30,8 @@ export interface TraceStoreOptions {
   readonly tracesBytesMax?: number;
   /** Bound for all log records together, as encoded. @default 16 MiB */
   readonly logsBytesMax?: number;
-  /** Series of metrics that are kept, each with its latest 720 points. @default 5000 */
-  readonly seriesMax?: number;
+  /** Bound for all series of metrics together, each with its latest 720 points. @default 32 MiB */
+  readonly metricsBytesMax?: number;
   /** Bound for one export request, unpacked too. @default 16 MiB */
   readonly bodyBytesMax?: number;
   /** A file that holds what came before, and to which is added what comes: OTLP's JSON, a line each. */
@@ -88,19 +88,19 @@ export async function startTraceStore(options: TraceStoreOptions = {}): Promise<
   });
   const metrics = new LatestExports();
   const logs = new LatestExports();
-  const metricStore = new MetricStore(options.seriesMax ?? 5_000);
+  const metricStore = new MetricStore(options.metricsBytesMax ?? 32 * 1024 ** 2);
   const logStore = new LogStore(options.logsBytesMax ?? EXPORTS_BYTES_MAX);
   const sink: OtlpSink = {
     addTraces: ({ resourceSpans }, encodedBytes) => ring.add(resourceSpans, encodedBytes),
     addMetrics: (request, encodedBytes) => {
       metrics.add(request, encodedBytes);
-      for (const service of metricStore.add(request)) ring.services.add(service);
+      for (const service of metricStore.add(request)) ring.noteService(service);
       ring.version += 1;
     },
     addLogs: (request, encodedBytes) => {
       logs.add(request, encodedBytes);
       for (const { service, traceId } of logStore.add(request, encodedBytes)) {
-        ring.services.add(service);
+        ring.noteService(service);
         ring.touch(traceId);
       }
     },

@@ -7,13 +7,21 @@ import { isId, type KeyValue, microsOf, plainValue, type Resource } from "./otlp
 const POINTS_MAX = 720;
 const EXEMPLARS_MAX = 20;
 
+/** A point's own, and that of each of its buckets. */
+const POINT_BYTES = 64;
+const BUCKET_BYTES = 8;
+const EXEMPLAR_BYTES = 200;
+
 /** What the store holds, and what it has let go since it was made. */
 export interface MetricStoreStats {
   readonly series: number;
+  readonly seriesBytes: number;
   readonly evictedSeries: number;
 }
 
 interface Series {
+  /** What it is charged with. */
+  bytes: number;
   readonly service: string;
   readonly metric: Metric;
   readonly attributes: readonly Attribute[];
@@ -76,12 +84,14 @@ const CUMULATIVE = 2;
 
 /** Series in the order in which they were last heard of; the one that was silent for longest goes first. */
 export class MetricStore {
-  readonly #seriesMax: number;
+  readonly #bytesMax: number;
   readonly #series = new Map<string, Series>();
+  #bytes = 0;
   #evicted = 0;
 
-  constructor(seriesMax: number) {
-    this.#seriesMax = seriesMax;
+  /** @param bytesMax of all series together, as they are kept */
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
   }
 
   /** @param request OTLP's ExportMetricsServiceRequest @returns the services that it is of */
@@ -143,7 +153,8 @@ export class MetricStore {
   }
 
   stats(): MetricStoreStats {
-    return { series: this.#series.size, evictedSeries: this.#evicted };
+    const { size } = this.#series;
+    return { series: size, seriesBytes: this.#bytes, evictedSeries: this.#evicted };
   }
 
   #addMetric(metric: OtlpMetric, service: string, instance: unknown): void {
@@ -159,6 +170,7 @@ export class MetricStore {
       ]);
       const key = JSON.stringify([name, service, instance, attributes]);
       const series = this.#series.get(key) ?? {
+        bytes: 0,
         service,
         metric: { name, unit, description, type, isCumulative },
         attributes,
@@ -171,12 +183,27 @@ export class MetricStore {
       series.points.push(pointOf(point));
       if (series.points.length > POINTS_MAX) series.points.shift();
       series.exemplars = [...series.exemplars, ...exemplarsOf(point)].slice(-EXEMPLARS_MAX);
+      this.#charge(series, key.length + description.length);
     }
-    for (const key of this.#series.keys()) {
-      if (this.#series.size <= this.#seriesMax) break;
+    for (const [key, series] of this.#series) {
+      if (this.#bytes <= this.#bytesMax) break;
       this.#series.delete(key);
+      this.#bytes -= series.bytes;
       this.#evicted += 1;
     }
+  }
+
+  /** @param words of its name, attributes and description, which are kept more than once */
+  #charge(series: Series, words: number): void {
+    const { points, exemplars } = series;
+    // Bounds are there once for each point, as they were sent.
+    const buckets = 2 * (points.at(-1)?.buckets?.length ?? 0);
+    const bytes =
+      3 * words +
+      points.length * (POINT_BYTES + buckets * BUCKET_BYTES) +
+      exemplars.length * EXEMPLAR_BYTES;
+    this.#bytes += bytes - series.bytes;
+    series.bytes = bytes;
   }
 }
 

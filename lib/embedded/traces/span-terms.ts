@@ -21,7 +21,7 @@ export function* attributesOf({ span, resource }: SpanInContext): Generator<KeyV
 /** @returns all texts in which a search looks: attributes, names of events, what a failed span says, ids */
 export function* textsOf(context: SpanInContext): Generator<string> {
   const { span } = context;
-  yield span.name ?? "";
+  yield (span.name ?? "").slice(0, VALUE_CHARS_MAX);
   yield span.traceId;
   yield span.spanId;
   if (span.status?.message) yield span.status.message.slice(0, VALUE_CHARS_MAX);

@@ -1,5 +1,8 @@
 /** Which holders have which terms: exact lookups, and searches for a part of a term. */
 
+/** Of a longer term its beginning is searched: what is longer is no word that anybody types. */
+const LOWER_CHARS_MAX = 1_000;
+
 interface Entry<T> {
   /** In lower case, as texts are searched for. */
   readonly lower: string;
@@ -20,7 +23,10 @@ export class TermIndex<T extends object> {
   add(term: string, holder: T): void {
     const entry = this.#entries.get(term);
     if (!entry) {
-      this.#entries.set(term, { lower: term.toLowerCase(), holders: holder });
+      this.#entries.set(term, {
+        lower: term.slice(0, LOWER_CHARS_MAX).toLowerCase(),
+        holders: holder,
+      });
     } else if (entry.holders instanceof Set) {
       entry.holders.add(holder);
     } else if (entry.holders !== holder) {

@@ -21,6 +21,9 @@ export interface TraceRingLimits {
   readonly bytesMax: number;
 }
 
+/** Services outlive their traces: they have a bound of their own. */
+const SERVICES_MAX = 1_000;
+const SERVICE_CHARS_MAX = 500;
 /** Different spans of one id in one trace: two that share one are known of old clients, more are not. */
 const SPANS_PER_ID_MAX = 4;
 
@@ -64,7 +67,7 @@ export class TraceRing {
   readonly byText = new TermIndex<StoredTrace>();
   /** Traces by the ids of the traces that they link to. */
   readonly byLink = new TermIndex<StoredTrace>();
-  /** Every service that ever sent a span, in the order in which they first did. */
+  /** Services in the order in which they were first heard of; see {@link noteService}. */
   readonly services = new Set<string>();
   /** Grows whenever a trace came, grew or went. */
   version = 0;
@@ -123,6 +126,12 @@ export class TraceRing {
     return this.#traces.get(traceId);
   }
 
+  /** Remembers a service, which has its colour by that. What nobody could name is no service to remember. */
+  noteService(service: string): void {
+    const isKept = this.services.size < SERVICES_MAX && service.length <= SERVICE_CHARS_MAX;
+    if (isKept) this.services.add(service);
+  }
+
   /** Says that something about a trace has changed which is kept elsewhere: its log records, say. */
   touch(traceId: string): void {
     this.version += 1;
@@ -175,7 +184,7 @@ export class TraceRing {
       resource: resource.resource ?? {},
       scope: scope.scope ?? {},
     };
-    this.services.add(service);
+    this.noteService(service);
     trace.index(this.byService, service);
     trace.index(this.byOperation, span.name ?? "");
     for (const text of textsOf(context)) trace.index(this.byText, text);

@@ -176,7 +176,9 @@ function SpanRow({ state, row, index, top }: RowProps<Extract<Row, { type: "span
         <Target span={span} />
         {span.isCut && <span class="badge warn">a trace of its own</span>}
         {Number(resend) > 0 && <span class="badge">try {Number(resend) + 1}</span>}
-        {retries > 0 && <span class="badge">{retries} retries</span>}
+        {retries > 0 && (
+          <span class="badge">{retries === 1 ? "1 retry" : `${retries} retries`}</span>
+        )}
         {span.logs.length > 0 && <span class="badge quiet">{span.logs.length} log</span>}
         {row.hidden > 0 && (
           <span class={span.failedBelow > 0 ? "badge error" : "badge"}>

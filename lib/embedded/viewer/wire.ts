@@ -94,6 +94,7 @@ export interface WireStats {
   readonly logRecords: number;
   readonly evictedLogRecords: number;
   readonly series: number;
+  readonly seriesBytes: number;
   readonly evictedSeries: number;
 }
 
