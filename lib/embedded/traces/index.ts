@@ -9,7 +9,7 @@ import { answerPage } from "./page-bundle.ts";
 import { refuseForeign, urlOf } from "./own-requests.ts";
 import { createOtlpReceiver, type OtlpSink } from "./otlp-receiver.ts";
 import { type StoredTrace, TraceRing, type TraceRingStats } from "./trace-ring.ts";
-import { IMPORT_PATH, ViewApi } from "./view-api.ts";
+import { IMPORT_PATH, LIVE_PATH, ViewApi } from "./view-api.ts";
 
 export type { OtlpSpan, OtlpTrace, SpanInContext } from "./otlp.ts";
 export type { StoredTrace, TraceRingStats } from "./trace-ring.ts";
@@ -121,7 +121,7 @@ export async function startTraceStore(options: TraceStoreOptions = {}): Promise<
   try {
     query = listen(host, options.queryPort ?? 16686, (request, server) => {
       // A stream of changes says nothing for as long as nothing changes.
-      if (request.headers.get("accept") === "text/event-stream") server.timeout(request, 0);
+      if (urlOf(request).pathname === LIVE_PATH) server.timeout(request, 0);
       return answerQuery(ring, api, request);
     });
   } catch (error) {

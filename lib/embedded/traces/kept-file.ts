@@ -4,6 +4,8 @@ import { once } from "node:events";
 
 /** A file of that size is no session of a person any more. */
 const FILE_BYTES_MAX = 1024 ** 3;
+/** A disk that is so far behind is not going to catch up. */
+const WAITING_BYTES_MAX = 64 * 1024 ** 2;
 
 /** A file that exports are added to. */
 export class KeptFile {
@@ -33,6 +35,10 @@ export class KeptFile {
     const line = `${JSON.stringify(request)}\n`;
     if (this.#bytes + line.length > FILE_BYTES_MAX) {
       this.#problem = `${this.#path} has ${FILE_BYTES_MAX} bytes: nothing is added any more`;
+      return;
+    }
+    if (this.#stream.writableLength > WAITING_BYTES_MAX) {
+      this.#problem = `${this.#path} is not written any more: the disk is too slow`;
       return;
     }
     this.#bytes += line.length;

@@ -32,6 +32,8 @@ export class LiveChanges {
    *   has (`Last-Event-ID`) a page gets in one event what it missed; of another run's id it gets all.
    */
   answer(request: Request): Response {
+    const headers = { "Content-Type": "text/event-stream", "Cache-Control": "no-cache" };
+    if (request.method === "HEAD") return new Response(null, { headers });
     if (this.#subscribers.size >= SUBSCRIBERS_MAX) {
       return new Response("too many pages are open\n", { status: 503 });
     }
@@ -47,9 +49,7 @@ export class LiveChanges {
       cancel: leave,
     });
     request.signal.addEventListener("abort", leave, { once: true });
-    return new Response(body, {
-      headers: { "Content-Type": "text/event-stream", "Cache-Control": "no-cache" },
-    });
+    return new Response(body, { headers });
   }
 
   /** Ends all streams. */

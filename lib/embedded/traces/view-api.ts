@@ -40,6 +40,8 @@ export interface ViewSource {
   readonly importText: (text: string) => object;
 }
 
+/** Where a page hears of changes, for as long as it is open. */
+export const LIVE_PATH = "/api/view/live";
 /** Where a page sends a file that is dropped on it. */
 export const IMPORT_PATH = "/api/view/import";
 
@@ -92,7 +94,7 @@ export class ViewApi {
       if (what === "why") return await this.#why(request, id, span);
       if (what === "export") return exported(this.#source, url.searchParams);
       if (what === "facets") return json(request, facets(this.#source, url.searchParams));
-      if (what === "live") return this.#live.answer(request);
+      if (url.pathname === LIVE_PATH) return this.#live.answer(request);
       if (what === "trace") return this.#trace(request, id);
       if (what === "source") return await this.#lines(request, id, span);
       return undefined;
