@@ -106,12 +106,6 @@ describe("an import", () => {
 });
 
 describe("changes", () => {
-  const changesIn = ({ text }: Heard) =>
-    [...text.matchAll(/event: change\ndata: (.*)\n/g)].map(
-      ([, data = ""]) => (JSON.parse(data) as { traceIds: string[] }).traceIds,
-    );
-  const lastIdIn = ({ text }: Heard) => [...text.matchAll(/^id: (.*)$/gm)].at(-1)?.[1] ?? "";
-
   test("are told as they come, and what was missed is told by the last id", async () => {
     await start();
     const first = await listen();
@@ -173,4 +167,15 @@ async function listen(lastId?: string): Promise<Heard & { status: number }> {
 
 function importOf(body: string, headers: Record<string, string>): Promise<Response> {
   return get("/api/view/import", { method: "POST", headers, body });
+}
+
+/** The traces that each change told of. */
+function changesIn({ text }: Heard): string[][] {
+  return [...text.matchAll(/event: change\ndata: (.*)\n/g)].map(
+    ([, data = ""]) => (JSON.parse(data) as { traceIds: string[] }).traceIds,
+  );
+}
+
+function lastIdIn({ text }: Heard): string {
+  return [...text.matchAll(/^id: (.*)$/gm)].at(-1)?.[1] ?? "";
 }
