@@ -1,5 +1,11 @@
 /** The metrics in memory: each series with its latest points, within bounds. */
-import type { Attribute, WireMetric, WireMetricPoint, WireSeries } from "../viewer/wire.ts";
+import type {
+  Attribute,
+  WireExemplar,
+  WireMetric,
+  WireMetricPoint,
+  WireSeries,
+} from "../viewer/wire.ts";
 import { serviceNameOf } from "./jaeger-json.ts";
 import { isId, type KeyValue, microsOf, plainValue, type Resource } from "./otlp.ts";
 
@@ -148,6 +154,19 @@ export class MetricStore {
         exemplars,
         isCumulative: metric.isCumulative,
       });
+    }
+    return found;
+  }
+
+  /** @returns the measurements that were made in spans of a trace, as far as senders say so */
+  ofTrace(traceId: string): WireExemplar[] {
+    const found: WireExemplar[] = [];
+    for (const { metric, attributes, exemplars } of this.#series.values()) {
+      for (const { spanId, value, ...exemplar } of exemplars) {
+        if (exemplar.traceId !== traceId) continue;
+        const { name, unit } = metric;
+        found.push({ span: spanId, metric: name, unit, value, attributes });
+      }
     }
     return found;
   }

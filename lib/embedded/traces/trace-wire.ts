@@ -9,6 +9,7 @@ import type {
 } from "../viewer/wire.ts";
 import { serviceNameOf } from "./jaeger-json.ts";
 import type { LogRecord, LogStore } from "./log-store.ts";
+import type { MetricStore } from "./metric-store.ts";
 import {
   type KeyValue,
   linksOf,
@@ -19,8 +20,11 @@ import {
 } from "./otlp.ts";
 import type { StoredTrace, TraceRing } from "./trace-ring.ts";
 
-/** @returns the trace with its log records, and the spans that link to it */
-export function toWireTrace(trace: StoredTrace, ring: TraceRing, logs: LogStore): WireTrace {
+/** @returns the trace with its log records, its measurements, and the spans that link to it */
+export function toWireTrace(
+  trace: StoredTrace,
+  { ring, logs, metrics }: { ring: TraceRing; logs: LogStore; metrics: MetricStore },
+): WireTrace {
   const baseNs = firstStartNs(trace);
   const resources = new Numbered<object>();
   const scopes = new Numbered<object>();
@@ -42,6 +46,7 @@ export function toWireTrace(trace: StoredTrace, ring: TraceRing, logs: LogStore)
     spans,
     logs: logs.ofTrace(trace.traceId).map((record) => toWireLog(record, baseNs)),
     linkedFrom: linkedFrom(trace, ring),
+    exemplars: metrics.ofTrace(trace.traceId),
     services: [...ring.services],
   };
 }

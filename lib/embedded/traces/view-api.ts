@@ -128,10 +128,10 @@ export class ViewApi {
   }
 
   #trace(request: Request, id: string): Response {
-    const { ring, logs } = this.#source;
+    const { ring } = this.#source;
     const trace = ring.get(id.toLowerCase().padStart(32, "0"));
     if (!trace) return json(request, { error: "there is no such trace here" }, 404);
-    return json(request, toWireTrace(trace, ring, logs));
+    return json(request, toWireTrace(trace, this.#source));
   }
 
   #bytes(request: Request, traceId: string, spanId: string): Response {

@@ -29,6 +29,7 @@ export function SpanPanel({ state }: { state: TraceState }) {
       </aside>
     );
   }
+  const exemplars = trace.wire.exemplars.filter((one) => one.span === span.id);
   const linkedFrom = trace.wire.linkedFrom.filter(({ to }) => to === span.id);
   return (
     <aside class="details" aria-label="Span" data-span-id={span.id}>
@@ -65,6 +66,17 @@ export function SpanPanel({ state }: { state: TraceState }) {
             </li>
           ))}
         </ol>
+      </Section>
+      <Section title="Measured here" count={exemplars.length}>
+        <ul class="links">
+          {exemplars.map(({ metric, unit, value, attributes }, index) => (
+            <li key={index}>
+              <a href={`/metrics-view?${new URLSearchParams({ name: metric })}`}>{metric}</a>{" "}
+              {value} {unit}
+              <Attributes attributes={attributes} />
+            </li>
+          ))}
+        </ul>
       </Section>
       <Section title="Events" count={span.events.length}>
         <ol class="log">

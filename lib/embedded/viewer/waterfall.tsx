@@ -1,4 +1,5 @@
 /** The spans as a tree, each with its time on a common axis; only what is seen is in the page. */
+import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { duration } from "./format.ts";
 import { attributeOf, isNPlusOne, type Row, type Span } from "./model.ts";
@@ -16,6 +17,7 @@ export function Waterfall({ state }: { state: TraceState }) {
   const grid = useRef<HTMLDivElement>(null);
   const rows = state.rows.value;
   const virtual = useVirtualRows(grid, rows.length, ROW_PX);
+  const drawn = usePrinting() ? allRows(rows.length) : virtual.items;
   const selected = state.selected.value;
   const active = rows.findIndex((row) => row.type === "span" && row.span === selected);
   useEffect(() => {
@@ -49,7 +51,7 @@ export function Waterfall({ state }: { state: TraceState }) {
         }}
       >
         <div class="sizer" role="rowgroup" style={{ height: `${virtual.height}px` }}>
-          {virtual.items.map(({ index, start }) => {
+          {drawn.map(({ index, start }) => {
             const row = rows[index];
             if (!row) return null;
             return row.type === "span" ? (
@@ -68,6 +70,33 @@ export function Waterfall({ state }: { state: TraceState }) {
       </div>
     </div>
   );
+}
+
+/** On paper nobody scrolls: there all rows are drawn, as many as anybody would print. */
+const PRINTED_ROWS_MAX = 2_000;
+
+function allRows(count: number): { index: number; start: number }[] {
+  return Array.from({ length: Math.min(count, PRINTED_ROWS_MAX) }, (_, index) => ({
+    index,
+    start: index * ROW_PX,
+  }));
+}
+
+/** @returns whether the page is being printed */
+function usePrinting(): boolean {
+  const printing = useSignal(false);
+  useEffect(() => {
+    // It is drawn anew in a microtask, which is before the paper is: events end with these.
+    const begin = () => (printing.value = true);
+    const end = () => (printing.value = false);
+    addEventListener("beforeprint", begin);
+    addEventListener("afterprint", end);
+    return () => {
+      removeEventListener("beforeprint", begin);
+      removeEventListener("afterprint", end);
+    };
+  }, []);
+  return printing.value;
 }
 
 /** @returns whether it was one of the grid's keys */
@@ -242,6 +271,7 @@ function FoldRow({ state, row, index, top }: RowProps<Extract<Row, { type: "fold
       aria-level={row.depth + 1}
       aria-rowindex={index + 1}
       aria-expanded={row.isOpen}
+      data-span-id={first.id}
       data-span-ids={spans.map(({ id }) => id).join(" ")}
       style={{ transform: `translateY(${top}px)`, "--service": colorOf(first.service) }}
       onClick={() => toggle(state.unfolded, row.id)}

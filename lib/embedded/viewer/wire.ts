@@ -58,6 +58,15 @@ export interface WireLinkedFrom {
   readonly to: string;
 }
 
+/** A measurement that was made in a span of the trace. */
+export interface WireExemplar {
+  readonly span: string;
+  readonly metric: string;
+  readonly unit: string;
+  readonly value: number;
+  readonly attributes: readonly Attribute[];
+}
+
 /** A log record of the trace. */
 export interface WireLog {
   /** Nanoseconds after the trace's first start; may be negative. */
@@ -81,6 +90,7 @@ export interface WireTrace {
   readonly spans: readonly WireSpan[];
   readonly logs: readonly WireLog[];
   readonly linkedFrom: readonly WireLinkedFrom[];
+  readonly exemplars: readonly WireExemplar[];
   /** All services of the store, in the order in which they came: that of their colours. */
   readonly services: readonly string[];
 }
