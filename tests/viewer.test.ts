@@ -200,10 +200,15 @@ describe.if(chromiumPath !== undefined)("all traces", () => {
     "are points over time, of which a part is chosen by dragging",
     async () => {
       await start();
+      const page = await open("/");
+      await page.getByText("No traces yet").waitFor();
       for (let i = 0; i < 5; i++) {
         await send([{ id: 1, trace: i + 1, name: `at ${i}`, startMs: i * 1_000, durationMs: 10 }]);
       }
-      const page = await open("/");
+      await eventually(async () => (await titles(page)).length, 5);
+      // The page was there before the traces: it is drawn when there is something to draw.
+      const canvas = "document.querySelector('.points canvas')";
+      await eventually(() => page.evaluate(`${canvas}.width > 1000`), true);
       const box = await page.locator(".points canvas").boundingBox();
       if (!box) throw new Error("nothing is drawn");
       await page.mouse.move(box.x + box.width * 0.4, box.y + 4);

@@ -1,31 +1,14 @@
 /** What a list of traces says of each: what it was about, how long, how much, and what failed. */
+import type { WireSummary } from "../viewer/wire.ts";
 import { serviceNameOf } from "./jaeger-json.ts";
 import { microsOf, parentIdOf, type SpanInContext, spansOf } from "./otlp.ts";
 import { hasFailed } from "./span-terms.ts";
 import type { StoredTrace } from "./trace-ring.ts";
 
-/** A trace in a list. */
-export interface TraceSummary {
-  readonly traceId: string;
-  /** Of its root; of the earliest span where the root has not come. */
-  readonly service: string;
-  readonly name: string;
-  /** Whether a root has come. */
-  readonly hasRoot: boolean;
-  /** Microseconds since 1970. */
-  readonly startUs: number;
-  /** From the first start to the last end: a root may end long before. */
-  readonly durationUs: number;
-  readonly spans: number;
-  readonly errors: number;
-  /** Spans by service, in the order in which they came. */
-  readonly services: readonly (readonly [name: string, spans: number])[];
-}
-
-const summaries = new WeakMap<StoredTrace, { version: number; summary: TraceSummary }>();
+const summaries = new WeakMap<StoredTrace, { version: number; summary: WireSummary }>();
 
 /** @returns what is to be said of a trace as it is now */
-export function summaryOf(trace: StoredTrace): TraceSummary {
+export function summaryOf(trace: StoredTrace): WireSummary {
   const known = summaries.get(trace);
   if (known?.version === trace.version) return known.summary;
   const summary = summarize(trace);
@@ -33,7 +16,7 @@ export function summaryOf(trace: StoredTrace): TraceSummary {
   return summary;
 }
 
-function summarize(trace: StoredTrace): TraceSummary {
+function summarize(trace: StoredTrace): WireSummary {
   const services = new Map<string, number>();
   let errors = 0;
   let first: SpanInContext | undefined;

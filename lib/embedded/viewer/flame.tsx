@@ -1,11 +1,12 @@
 /** The spans as a flame graph: time across, depth down. On a canvas, with the chosen span's name beside it. */
 import { useSignal } from "@preact/signals";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { duration } from "./format.ts";
 import type { Span } from "./model.ts";
 import { colorOf, services } from "./service.tsx";
 import { theme } from "./settings.ts";
 import { select, type TraceState } from "./trace-state.ts";
+import { useWidth } from "./use-width.ts";
 
 const ROW_PX = 20;
 const ROWS_MAX = 400;
@@ -14,26 +15,18 @@ const NAME_FROM_PX = 36;
 /** Each span where it is in the tree; siblings that overlap get lanes of their own. */
 export function Flame({ state }: { state: TraceState }) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const width = useSignal(0);
+  const width = useWidth(canvas);
   const under = useSignal<Span | undefined>(undefined);
   const trace = state.trace.value;
   const lanes = lanesOf(trace.roots);
   const height = Math.min(ROWS_MAX, lanes.count) * ROW_PX;
   const { from, to } = state.shown.value;
-  const xOf = (time: number) => ((time - from) / (to - from)) * width.value;
-  useLayoutEffect(() => {
-    if (!canvas.current) return;
-    const observer = new ResizeObserver(([entry]) => {
-      width.value = Math.round(entry?.contentRect.width ?? 0);
-    });
-    observer.observe(canvas.current);
-    return () => observer.disconnect();
-  }, []);
+  const xOf = (time: number) => ((time - from) / (to - from)) * width;
   useEffect(() => {
     const pen = canvas.current?.getContext("2d");
-    if (!canvas.current || !pen || width.value === 0) return;
+    if (!canvas.current || !pen || width === 0) return;
     const ratio = devicePixelRatio || 1;
-    canvas.current.width = width.value * ratio;
+    canvas.current.width = width * ratio;
     canvas.current.height = height * ratio;
     pen.scale(ratio, ratio);
     pen.font = "11px system-ui, sans-serif";
@@ -42,8 +35,8 @@ export function Flame({ state }: { state: TraceState }) {
     for (const span of trace.spans) {
       const y = (lanes.of.get(span) ?? 0) * ROW_PX;
       const x = Math.max(0, xOf(span.start));
-      const length = Math.max(1, Math.min(width.value, xOf(span.start + span.duration)) - x);
-      if (x > width.value || y > height) continue;
+      const length = Math.max(1, Math.min(width, xOf(span.start + span.duration)) - x);
+      if (x > width || y > height) continue;
       pen.fillStyle = span.failed ? style.getPropertyValue("--error") : colorOf(span.service);
       pen.globalAlpha = state.selected.value === span ? 1 : 0.8;
       pen.fillRect(x, y + 1, length, ROW_PX - 2);
@@ -65,7 +58,7 @@ export function Flame({ state }: { state: TraceState }) {
     trace,
     from,
     to,
-    width.value,
+    width,
     height,
     state.selected.value,
     state.found.value,

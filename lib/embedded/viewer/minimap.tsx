@@ -1,10 +1,11 @@
 /** The whole trace, small: which part of its time is seen, and a way to choose another by dragging. */
 import { useSignal } from "@preact/signals";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { duration } from "./format.ts";
 import { colorOf, services } from "./service.tsx";
 import { theme } from "./settings.ts";
 import type { TraceState } from "./trace-state.ts";
+import { useWidth } from "./use-width.ts";
 
 const HEIGHT_PX = 48;
 const DRAG_FROM_PX = 4;
@@ -12,34 +13,26 @@ const DRAG_FROM_PX = 4;
 /** Drawn on a canvas: ten thousand spans are ten thousand lines of it, and no elements. */
 export function Minimap({ state }: { state: TraceState }) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const width = useSignal(0);
+  const width = useWidth(canvas);
   const drag = useSignal<{ from: number; to: number } | undefined>(undefined);
   const trace = state.trace.value;
   const whole = Math.max(1, trace.duration);
-  useLayoutEffect(() => {
-    if (!canvas.current) return;
-    const observer = new ResizeObserver(([entry]) => {
-      width.value = Math.round(entry?.contentRect.width ?? 0);
-    });
-    observer.observe(canvas.current);
-    return () => observer.disconnect();
-  }, []);
   useEffect(() => {
     const pen = canvas.current?.getContext("2d");
-    if (!canvas.current || !pen || width.value === 0) return;
+    if (!canvas.current || !pen || width === 0) return;
     const ratio = devicePixelRatio || 1;
-    canvas.current.width = width.value * ratio;
+    canvas.current.width = width * ratio;
     canvas.current.height = HEIGHT_PX * ratio;
     pen.scale(ratio, ratio);
     const line = Math.max(0.3, HEIGHT_PX / trace.spans.length);
     const error = getComputedStyle(canvas.current).getPropertyValue("--error");
     trace.spans.forEach((span, index) => {
       pen.fillStyle = span.failed ? error : colorOf(span.service);
-      const x = (span.start / whole) * width.value;
-      const length = Math.max(1, (span.duration / whole) * width.value);
+      const x = (span.start / whole) * width;
+      const length = Math.max(1, (span.duration / whole) * width);
       pen.fillRect(x, index * line, length, Math.min(6, Math.max(1, line * 0.8)));
     });
-  }, [trace, width.value, theme.value, services.value]);
+  }, [trace, width, theme.value, services.value]);
 
   const timeAt = (event: PointerEvent) => {
     const box = canvas.current?.getBoundingClientRect();
@@ -69,7 +62,7 @@ export function Minimap({ state }: { state: TraceState }) {
         onPointerUp={() => {
           const { from, to } = range ?? { from: 0, to: 0 };
           drag.value = undefined;
-          const isClick = ((to - from) / whole) * width.value < DRAG_FROM_PX;
+          const isClick = ((to - from) / whole) * width < DRAG_FROM_PX;
           state.range.value = isClick ? undefined : { from, to };
         }}
         onPointerCancel={() => (drag.value = undefined)}

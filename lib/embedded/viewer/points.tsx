@@ -1,9 +1,10 @@
 /** Each trace as a point: when it began, and how long it took. A part of it can be chosen by dragging. */
 import { useSignal } from "@preact/signals";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { clockTime, duration } from "./format.ts";
 import { go, setQuery } from "./router.ts";
 import { theme, utc } from "./settings.ts";
+import { useWidth } from "./use-width.ts";
 import type { WireFound } from "./wire.ts";
 
 const HEIGHT_PX = 110;
@@ -33,21 +34,12 @@ interface Drag {
 /** @param points see WireFound */
 export function Points({ points }: { points: WireFound["points"] }) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const width = useSignal(0);
+  const width = useWidth(canvas);
   const drag = useSignal<Drag | undefined>(undefined);
-  useLayoutEffect(() => {
-    if (!canvas.current) return;
-    const observer = new ResizeObserver(([entry]) => {
-      width.value = Math.round(entry?.contentRect.width ?? 0);
-    });
-    observer.observe(canvas.current);
-    return () => observer.disconnect();
-  }, []);
-  const scales = scalesFor(points, width.value);
+  const scales = scalesFor(points, width);
   useEffect(() => {
-    if (canvas.current && width.value > 0) draw(canvas.current, points, scales, width.value);
-  }, [points, width.value, theme.value, utc.value]);
-  if (points.length < 2) return null;
+    if (canvas.current && width > 0) draw(canvas.current, points, scales, width);
+  }, [points, width, theme.value, utc.value]);
 
   const place = (event: PointerEvent) => {
     const box = canvas.current?.getBoundingClientRect();
@@ -55,7 +47,8 @@ export function Points({ points }: { points: WireFound["points"] }) {
   };
   const chosen = drag.value;
   return (
-    <div class="points">
+    // Two points are the least that have a time between them. Hidden, it is there to be measured later.
+    <div class="points" hidden={points.length < 2}>
       <canvas
         ref={canvas}
         role="img"

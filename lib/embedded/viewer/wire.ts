@@ -108,16 +108,21 @@ export interface WireStats {
   readonly evictedSeries: number;
 }
 
-/** A trace in a list; see TraceSummary of the store. */
+/** A trace in a list. */
 export interface WireSummary {
   readonly traceId: string;
+  /** Of its root; of the earliest span where the root has not come. */
   readonly service: string;
   readonly name: string;
+  /** Whether a root has come. */
   readonly hasRoot: boolean;
+  /** Microseconds since 1970. */
   readonly startUs: number;
+  /** From the first start to the last end: a root may end long before. */
   readonly durationUs: number;
   readonly spans: number;
   readonly errors: number;
+  /** Spans by service, in the order in which they came. */
   readonly services: readonly (readonly [name: string, spans: number])[];
 }
 
