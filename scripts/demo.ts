@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 
 import { SERVICE_NAMES } from "#lib/embedded/services.ts";
 import { ConfigError } from "#lib/service/config.ts";
+import { settledWithin } from "#lib/waiting/waiting.ts";
 
 import { FIRST_ORDER, waitForTrace, type FoundTrace } from "./demo/first-order.ts";
 import { placeOrder, readStatus } from "./demo/gateway.ts";
@@ -34,6 +35,7 @@ ${PORT_VARIABLES.map((variable) => `  ${variable}`).join("\n")}
 const ROOT = join(import.meta.dir, "..");
 const LOGS_FOLDER = join(ROOT, ".orderflow/logs");
 const WIDTH_DEFAULT_COLUMNS = 100;
+const SAME_CTRL_C_MS = 300;
 
 interface Options {
   readonly once: boolean;
@@ -61,7 +63,10 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     return await runDemo(options, interrupted);
   } catch (error) {
-    if (error instanceof Interrupted) return error.exitStatus;
+    // A terminal's Ctrl-C goes to all parts: one may end of it before it was heard here.
+    await settledWithin(aborted(interrupted), SAME_CTRL_C_MS);
+    const { reason }: { reason?: unknown } = interrupted;
+    if (reason instanceof Interrupted) return reason.exitStatus;
     const isForPeople = error instanceof PortsError || error instanceof ConfigError;
     const text = error instanceof Error ? error.message : String(error);
     process.stderr.write(isForPeople ? `${text}\n` : `\nthe demo failed: ${text}\n`);

@@ -155,6 +155,19 @@ describe("the end", () => {
     await expectNothingLeft(demo);
   });
 
+  test("Ctrl-C that its parts hear before it does is a Ctrl-C all the same", async () => {
+    const demo = startDemo([]);
+    await until(() => demo.stdout().includes("Kafka broker"));
+    const parts = Bun.spawnSync(["pgrep", "-P", String(demo.pid)]).stdout.toString();
+    const pids = parts.trim().split(/\s+/).map(Number);
+    expect(pids.length).toBeGreaterThan(1);
+    for (const pid of pids) process.kill(pid, "SIGKILL");
+    await Bun.sleep(50);
+    process.kill(demo.pid, "SIGINT");
+    expect(await demo.exitStatus).toBe(130);
+    await expectNothingLeft(demo);
+  });
+
   test("Ctrl-C while it stays leaves no process and no temporary folder, with --watch as well", async () => {
     const demo = startDemo(["--watch"]);
     await until(() => demo.stdout().includes("Ctrl-C stops everything"));
