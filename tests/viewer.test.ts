@@ -250,6 +250,30 @@ describe.if(chromiumPath !== undefined)("all traces", () => {
   );
 
   test(
+    "arrive in eight pages of one browser, and go on when the one that heard of them is closed",
+    async () => {
+      await start();
+      const first = await open("/");
+      const pages = [first];
+      for (let i = 1; i < 8; i++) {
+        const page = await first.context().newPage();
+        page.setDefaultTimeout(WAIT_MS);
+        await page.goto(store.queryUrl);
+        pages.push(page);
+      }
+      for (const page of pages) await page.getByText("live").first().waitFor();
+      await send([{ id: 1, trace: 1, name: "first" }]);
+      for (const page of pages) await eventually(() => titles(page), ["shop first"]);
+      await first.close();
+      await send([{ id: 2, trace: 2, name: "second" }]);
+      for (const page of pages.slice(1)) {
+        await eventually(() => titles(page), ["shop second", "shop first"]);
+      }
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "go on arriving when the store was started again under the page",
     async () => {
       await start();

@@ -1,5 +1,6 @@
 /** Tells open pages of what changes in the store, as server-sent events. */
 import type { WireChange } from "../viewer/wire.ts";
+import { urlOf } from "./own-requests.ts";
 
 /** What is watched. */
 export interface Watched {
@@ -29,7 +30,7 @@ export class LiveChanges {
 
   /**
    * @returns a stream of events `change`, whose ids say how far a page has come. With the last id that it
-   *   has (`Last-Event-ID`) a page gets in one event what it missed; of another run's id it gets all.
+   *   has (`Last-Event-ID`, or the parameter `since`) a page gets in one event what it missed; of another run's id it gets all.
    */
   answer(request: Request): Response {
     const headers = { "Content-Type": "text/event-stream", "Cache-Control": "no-cache" };
@@ -37,7 +38,7 @@ export class LiveChanges {
     if (this.#subscribers.size >= SUBSCRIBERS_MAX) {
       return new Response("too many pages are open\n", { status: 503 });
     }
-    const last = request.headers.get("last-event-id");
+    const last = request.headers.get("last-event-id") ?? urlOf(request).searchParams.get("since");
     const from = last === null ? this.#watched.version() : this.#versionIn(last);
     let subscriber: Subscriber | undefined;
     const leave = () => subscriber && this.#leave(subscriber);

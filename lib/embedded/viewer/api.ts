@@ -29,29 +29,73 @@ export const stats = signal<WireStats | undefined>(undefined);
 
 type Listener = (change: WireChange) => void;
 const listeners = new Set<Listener>();
-let stream: EventSource | undefined;
 
 /** @returns ends the listening */
 export function onChange(listener: Listener): () => void {
   listeners.add(listener);
-  stream ??= open();
+  join();
   return () => listeners.delete(listener);
 }
 
-function open(): EventSource {
+/**
+ * What the pages of one browser tell each other. One of them holds the stream for all: a browser has six
+ * connections to a server, and with a stream each the seventh page would never load.
+ */
+type Message =
+  | { readonly type: "ask" }
+  | { readonly type: "state"; readonly connected: boolean }
+  | { readonly type: "change"; readonly id: string; readonly change: WireChange };
+
+const NAME = "orderflow.live";
+let channel: BroadcastChannel | undefined;
+let isLeading = false;
+/** How far this page has heard. */
+let lastId = "";
+
+function join(): void {
+  if (channel) return;
+  channel = new BroadcastChannel(NAME);
+  channel.addEventListener("message", ({ data }: MessageEvent<Message>) => heed(data));
+  post({ type: "ask" });
+  // Whoever has the lock leads; when that page goes, the next one has it.
+  if (navigator.locks) void navigator.locks.request(NAME, lead);
+  // Outside of this machine's own names a browser has no locks: a stream each, then.
+  else void lead();
+}
+
+async function lead(): Promise<never> {
+  isLeading = true;
   // It comes back by itself, and says with the last id what it has heard of.
-  const source = new EventSource("/api/view/live");
-  source.addEventListener("hello", () => {
-    connected.value = true;
-  });
-  source.addEventListener("error", () => {
-    connected.value = false;
-  });
+  const source = new EventSource(`/api/view/live${lastId && `?since=${lastId}`}`);
+  source.addEventListener("hello", () => tell({ type: "state", connected: true }));
+  source.addEventListener("error", () => tell({ type: "state", connected: false }));
   source.addEventListener("change", (event: MessageEvent<string>) => {
-    connected.value = true;
     const change = JSON.parse(event.data) as WireChange;
-    stats.value = change.stats;
-    for (const listener of listeners) listener(change);
+    tell({ type: "change", id: event.lastEventId, change });
   });
-  return source;
+  return await new Promise<never>(() => undefined);
+}
+
+function tell(message: Message): void {
+  heed(message);
+  post(message);
+}
+
+function post(message: Message): void {
+  // A channel is its own origin's alone: there is no other to name.
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin
+  channel?.postMessage(message);
+}
+
+function heed(message: Message): void {
+  if (message.type === "ask") {
+    if (isLeading) post({ type: "state", connected: connected.value });
+  } else if (message.type === "state") {
+    connected.value = message.connected;
+  } else {
+    connected.value = true;
+    lastId = message.id;
+    stats.value = message.change.stats;
+    for (const listener of listeners) listener(message.change);
+  }
 }
