@@ -32,6 +32,48 @@ describe("a file", () => {
     expect(only).toMatchObject({ signal: "traces", message: OTLP });
   });
 
+  test("whose ids are in capitals, whose numbers are numbers, and that has fields of later versions is read", () => {
+    const other = {
+      resourceSpans: [
+        {
+          resource: { attributes: [{ key: "service.name", value: { stringValue: "my.service" } }] },
+          scopeSpans: [
+            {
+              scope: { name: "my.library", version: "1.0.0", attributes: [] },
+              spans: [
+                {
+                  traceId: TRACE_ID.toUpperCase(),
+                  spanId: "EEE19B7EC3C1B174",
+                  parentSpanId: "",
+                  name: "I'm a server span",
+                  startTimeUnixNano: 1544712660000000000,
+                  endTimeUnixNano: "1544712661000000000",
+                  kind: 2,
+                  attributes: [{ key: "my.span.attr", value: { intValue: 7 } }],
+                  comesLater: { deep: [1] },
+                },
+              ],
+            },
+          ],
+        },
+      ],
+    };
+    const [only] = importText(JSON.stringify(other));
+    const trace = only?.message as unknown as OtlpTrace;
+    expect(trace.resourceSpans[0]?.scopeSpans?.[0]?.spans).toEqual([
+      {
+        traceId: TRACE_ID,
+        spanId: "eee19b7ec3c1b174",
+        parentSpanId: "",
+        name: "I'm a server span",
+        startTimeUnixNano: "1544712660000000000",
+        endTimeUnixNano: "1544712661000000000",
+        kind: 2,
+        attributes: [{ key: "my.span.attr", value: { intValue: "7" } }],
+      },
+    ]);
+  });
+
   test("of an object a line is read line by line, all signals of it", () => {
     const text = `${JSON.stringify(OTLP)}\n\n${JSON.stringify(LOGS)}\r\n`;
     expect(importText(text).map(({ signal }) => signal)).toEqual(["traces", "logs"]);
