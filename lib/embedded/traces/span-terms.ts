@@ -1,5 +1,12 @@
 /** What a span can be found by: its service, its name, its attributes, and any text in it. */
-import { attribute, type KeyValue, plainValue, type SpanInContext } from "./otlp.ts";
+import {
+  attribute,
+  type KeyValue,
+  type OtlpSpan,
+  plainValue,
+  type Resource,
+  type SpanInContext,
+} from "./otlp.ts";
 
 /** Of a longer value its first part is searched; what is longer is no word that anybody types. */
 const VALUE_CHARS_MAX = 1_000;
@@ -19,14 +26,27 @@ export function* attributesOf({ span, resource }: SpanInContext): Generator<KeyV
 }
 
 /** @returns all texts in which a search looks: attributes, names of events, what a failed span says, ids */
-export function* textsOf(context: SpanInContext): Generator<string> {
-  const { span } = context;
+export function* textsOf({ span, resource }: SpanInContext): Generator<string> {
+  yield* textsOfSpan(span);
+  yield* textsOfResource(resource);
+}
+
+/** @returns those of the span itself */
+export function* textsOfSpan(span: OtlpSpan): Generator<string> {
   yield (span.name ?? "").slice(0, VALUE_CHARS_MAX);
   yield span.traceId;
   yield span.spanId;
   if (span.status?.message) yield span.status.message.slice(0, VALUE_CHARS_MAX);
-  for (const { name } of span.events ?? []) if (name) yield name;
-  for (const one of attributesOf(context)) yield attributeText(one);
+  for (const one of span.attributes ?? []) yield attributeText(one);
+  for (const { name, attributes = [] } of span.events ?? []) {
+    if (name) yield name.slice(0, VALUE_CHARS_MAX);
+    for (const one of attributes) yield attributeText(one);
+  }
+}
+
+/** @returns those that all spans of a process share */
+export function* textsOfResource({ attributes = [] }: Resource): Generator<string> {
+  for (const one of attributes) yield attributeText(one);
 }
 
 /** Whether it is a failed span, as its status says. */

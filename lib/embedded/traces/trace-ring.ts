@@ -7,10 +7,9 @@ import {
   type OtlpTrace,
   type ResourceSpans,
   type ScopeSpans,
-  type SpanInContext,
 } from "./otlp.ts";
 import { serviceNameOf } from "./jaeger-json.ts";
-import { textsOf } from "./span-terms.ts";
+import { textsOfResource, textsOfSpan } from "./span-terms.ts";
 import { TermIndex } from "./term-index.ts";
 
 /** How much is kept. */
@@ -177,18 +176,14 @@ export class TraceRing {
     return undefined;
   }
 
-  #index(trace: MutableTrace, span: OtlpSpan, { service, resource, scope }: Origin): void {
-    const context: SpanInContext = {
-      span,
-      service,
-      resource: resource.resource ?? {},
-      scope: scope.scope ?? {},
-    };
+  #index(trace: MutableTrace, span: OtlpSpan, { service, resource, resourceKey }: Origin): void {
+    trace.index(this.byOperation, span.name ?? "");
+    for (const text of textsOfSpan(span)) trace.index(this.byText, text);
+    for (const { traceId } of linksOf(span)) trace.index(this.byLink, traceId);
+    if (trace.knowsResource(resourceKey)) return;
     this.noteService(service);
     trace.index(this.byService, service);
-    trace.index(this.byOperation, span.name ?? "");
-    for (const text of textsOf(context)) trace.index(this.byText, text);
-    for (const { traceId } of linksOf(span)) trace.index(this.byLink, traceId);
+    for (const text of textsOfResource(resource.resource ?? {})) trace.index(this.byText, text);
   }
 
   /** @param growing a trace that the request under way still adds to: its turn comes with the request's end */
@@ -243,6 +238,11 @@ class MutableTrace implements StoredTrace {
     if (terms.has(term)) return;
     terms.add(term);
     index.add(term, this);
+  }
+
+  /** Whether a span of that resource is here already. */
+  knowsResource(resourceKey: string): boolean {
+    return this.#scopes.has(resourceKey);
   }
 
   unindex(): void {
