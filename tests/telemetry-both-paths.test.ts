@@ -330,7 +330,7 @@ async function expectSame(calls: Call[], env: Record<string, string | undefined>
     },
   };
   const never = new AbortController().signal;
-  const ours = speed?.createTracerProvider?.(tracing, process.env, limits, never);
+  const ours = speed?.createTracerProvider?.(tracing, process.env, limits, never, undefined);
   if (!ours) throw new Error("there is no tracer of the layer's own");
   const theirs = new BasicTracerProvider({
     ...tracing,

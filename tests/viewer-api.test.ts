@@ -1,7 +1,7 @@
 // What the pages ask the store, asked with odd things and by odd clients.
 import { afterEach, describe, expect, test } from "bun:test";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
-import { sendTraces, spanIdOf, traceIdOf } from "./support/otlp-traces.ts";
+import { exportOf, sendOpenSpans, sendTraces, spanIdOf, traceIdOf } from "./support/otlp-traces.ts";
 import { until } from "./support/until.ts";
 
 const TIMEOUT_MS = 30_000;
@@ -54,6 +54,33 @@ describe("a question", () => {
     await start();
     await sendTraces(store.otlpUrl, [{ id: 1 }]);
     expect((await get(path)).status).toBe(404);
+  });
+
+  test("for the bytes of a span that has not ended is 404: there are none", async () => {
+    await start();
+    await sendOpenSpans(store.otlpUrl, "p", [{ id: 1 }]);
+    expect((await get(`/api/view/trace/${traceIdOf(1)}`)).status).toBe(200);
+    expect((await get(`/api/view/bytes/${traceIdOf(1)}/${spanIdOf(1)}`)).status).toBe(404);
+    // It is on its way only: Jaeger's API has what has come.
+    expect((await get(`/api/traces/${traceIdOf(1)}`)).status).toBe(404);
+  });
+
+  test.each([
+    ["POST", "?process=", 400],
+    ["POST", "?process=a%20b", 400],
+    ["POST", "", 400],
+    ["POST", `?process=${"x".repeat(65)}`, 400],
+    ["GET", "?process=p", 405],
+  ])("about open spans that makes no sense is refused: %s %s", async (method, query, status) => {
+    await start();
+    const response = await fetch(`${store.otlpUrl}/api/open-spans${query}`, {
+      method,
+      ...(method === "POST" && {
+        headers: { "content-type": "application/json" },
+        body: exportOf([{ id: 1 }]),
+      }),
+    });
+    expect(response.status).toBe(status);
   });
 
   test.each(["/api/view/traces", "/api/view/live", "/", "/api/view/map"])(

@@ -8,6 +8,7 @@ import {
   setDefaultTimeout,
   test,
 } from "bun:test";
+import { SQL } from "bun";
 import type { Browser, Page } from "playwright-core";
 import { line, newOrder, postOrder, waitForStatus } from "./support/api.ts";
 import { chromiumPath, openPage, startBrowser, type WatchedPage } from "./support/browser.ts";
@@ -83,6 +84,36 @@ describe.if(chromiumPath !== undefined)("an order of the real system", () => {
     await details.locator("p.error").waitFor();
     expect(await details.locator("p.error").textContent()).toBe("✗ there is no item NO-SUCH-ITEM");
     expect(await details.textContent()).toContain("http.response.status_code");
+  });
+
+  test("that hangs is seen while it hangs, down to the statement that waits", async () => {
+    const { postgresUrl } = await stack();
+    const item = await createItem(5);
+    const sql = new SQL(postgresUrl);
+    const lock = await sql.reserve();
+    try {
+      await lock`BEGIN`;
+      await lock`SELECT FROM inventory.items WHERE item_id = ${item} FOR UPDATE`;
+      const order = await postOrder(newOrder([line(item)]));
+      const page = await open(`/?text=${order.id}`);
+      const found = page.locator(".traces a").filter({ hasText: "still open" });
+      await found.first().click();
+      const waits = page.locator(".row").filter({ hasText: "still open" });
+      await waits.filter({ hasText: "process order.created" }).waitFor();
+      await waits.filter({ hasText: "inventory" }).filter({ hasText: "items" }).first().click();
+      await page.locator(".details").getByText("It has not ended yet.").waitFor();
+      // Its line is known before it ends.
+      await page.locator(".source .line.it").waitFor();
+      expect(await page.locator(".source b").textContent()).toStartWith("services/inventory/");
+      await lock`ROLLBACK`;
+      await waitForStatus(order.id, "confirmed");
+      // As it ends, it is a span as any other.
+      await until("all have ended", async () => (await waits.count()) === 0, WAIT_MS);
+      await page.locator(".details").getByText("OTLP").first().waitFor();
+    } finally {
+      lock.release();
+      await sql.close();
+    }
   });
 
   test("of many is one of many: a thousand traces arrive while the page stays what it is", async () => {

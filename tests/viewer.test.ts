@@ -9,11 +9,14 @@ import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts"
 import { chromiumPath, openPage, startBrowser, type WatchedPage } from "./support/browser.ts";
 import {
   attributesOf,
+  DAY_MS,
+  sendOpenSpans,
   sendTraces,
   spanIdOf,
   traceIdOf,
   type MadeSpan,
 } from "./support/otlp-traces.ts";
+import { until } from "./support/until.ts";
 
 const TIMEOUT_MS = 60_000;
 const WAIT_MS = 15_000;
@@ -316,6 +319,41 @@ describe.if(chromiumPath !== undefined)("one trace", () => {
       // Not folded at all.
       await page.getByRole("button", { name: "Fold repeats" }).click();
       await eventually(() => page.locator(".row").count(), 13);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "that has not ended is found, grows, and is a trace as any other when it has",
+    async () => {
+      await start();
+      const startMs = Date.now() - DAY_MS - 3_000;
+      const root = { id: 1, service: "web", name: "GET /slow", kind: 2, startMs };
+      const call = { id: 2, parent: 1, service: "web", name: "waits", startMs };
+      await sendOpenSpans(store.otlpUrl, "web-1", [root, call]);
+      await send([{ id: 3, parent: 2, name: "done already", startMs, durationMs: 5 }]);
+      const page = await open("/?service=web&text=slow");
+      await page.locator(".traces a").filter({ hasText: "2 still open" }).click();
+      await eventually(() => namesOf(page.locator(".row")), ["GET /slow", "waits", "done already"]);
+      await eventually(
+        () => page.locator(".row .badge").allTextContents(),
+        ["still open", "still open"],
+      );
+      const took = rowOf(page, 1).locator(".took");
+      const first = await took.textContent();
+      expect(first).toEndWith("so far");
+      await until("it has grown", async () => (await took.textContent()) !== first, WAIT_MS);
+      await page.getByRole("button", { name: "2 spans have not ended" }).click();
+      await page.locator(".details").getByText("It has not ended yet").waitFor();
+      // A page that is open sees how it ends: one by one, as they come.
+      await send([{ ...call, durationMs: 4_000 }]);
+      await page.getByText("1 span has not ended").waitFor();
+      await sendOpenSpans(store.otlpUrl, "web-1", []);
+      await send([{ ...root, durationMs: 4_500 }]);
+      await eventually(() => took.textContent(), "4.50 s");
+      expect(await page.locator(".row .badge").count()).toBe(0);
+      await page.goBack();
+      await eventually(() => page.locator(".traces .badge").count(), 0);
     },
     TIMEOUT_MS,
   );
@@ -1002,6 +1040,7 @@ describe.if(chromiumPath !== undefined)("for everybody", () => {
       await start();
       await send(SHOP);
       await send([{ id: 1, trace: 2, parent: 5, name: "orphan", events: ["retry"] }]);
+      await sendOpenSpans(store.otlpUrl, "axe", [{ id: 2, trace: 2, parent: 1, name: "open" }]);
       await sendMetrics(0, [0, 0, 0]);
       await sendMetrics(10, [90, 9, 1]);
       const page = await open("/");

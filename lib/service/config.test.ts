@@ -52,6 +52,7 @@ describe("what every service reads", () => {
     ["LOG_LEVEL", "toString"],
     ["HTTP_INSTRUMENTATION", "auto"],
     ["ORDERFLOW_CODE_LOCATION", "true"],
+    ["ORDERFLOW_OPEN_SPANS", "1"],
   ])("%s=%s is refused by name", (name, value) => {
     expect(refusal(() => loadServiceConfig({ [name]: value }, 8080))).toStartWith(name);
   });

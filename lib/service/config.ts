@@ -37,6 +37,7 @@ export function loadServiceConfig(env: Env, defaultPort: number): Readonly<Servi
   oneOf(env, "LOG_LEVEL", ["debug", "info", "warn", "error"], "info");
   oneOf(env, "HTTP_INSTRUMENTATION", ["manual", "elysia", "off"], "manual");
   oneOf(env, "ORDERFLOW_CODE_LOCATION", ["on", "off"], "off");
+  oneOf(env, "ORDERFLOW_OPEN_SPANS", ["on", "off"], "off");
   return {
     host: env["HOST"] || "127.0.0.1",
     port: integer(env, "PORT", defaultPort, { min: 0, max: 65_535 }),

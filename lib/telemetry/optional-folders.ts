@@ -11,7 +11,12 @@ import type {
   TracerProvider,
 } from "@opentelemetry/api";
 import type { Resource } from "@opentelemetry/resources";
-import type { Sampler, SpanLimits } from "@opentelemetry/sdk-trace-base";
+import type {
+  ReadableSpan,
+  Sampler,
+  SpanLimits,
+  SpanProcessor,
+} from "@opentelemetry/sdk-trace-base";
 import type { Env } from "./setup/environment.ts";
 import type { StartAttributes } from "./span.ts";
 
@@ -22,6 +27,7 @@ export interface Speed {
     env: Env,
     limits: QueueLimits | undefined,
     ending: AbortSignal,
+    open: OpenSpans | undefined,
   ): TracerProvider & { shutdown(): Promise<void> };
   readonly EMPTY_CONTEXT: Context;
   readonly LinkedContextManager: new () => ContextManager;
@@ -55,6 +61,7 @@ export interface Learning {
   codeLocationEnabled(): boolean;
   preferCallersIn(prefixes: readonly string[]): void;
   rememberLine(span: Span, line: Attributes | undefined): void;
+  openSpans(env: Env, ending: AbortSignal): OpenSpans | undefined;
   showInjected(from: Context, headers: Readonly<Record<string, string>>): void;
   lineOfRoute(route: object | undefined): Attributes | undefined;
   locationOfKey(known: Attributes, key: string): Attributes;
@@ -63,6 +70,18 @@ export interface Learning {
     method: string,
     read: (self: Self, args: readonly unknown[]) => Registration,
   ): void;
+}
+
+/**
+ * The spans of this process that have not ended; see `openSpans` (learning/open-spans.ts). To the SDK's
+ * provider it is a processor.
+ */
+export interface OpenSpans extends SpanProcessor {
+  /**
+   * Takes a span that is sampled when it starts.
+   * @param read called while it has not ended, each time that it is told
+   */
+  begin(span: { readonly ended: boolean }, read: () => ReadableSpan): void;
 }
 
 /** One registration of a route, as a framework's method was told it. */

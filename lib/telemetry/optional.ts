@@ -1,10 +1,11 @@
 /**
  * The two folders that may be deleted: `speed/` (the same, at less cost) and `learning/` (the line that
- * made a span, on the span). Nothing else imports them; what they give is asked for here, and where a
+ * made a span, on the span, and spans that are seen before they end). Nothing else imports them; what they give is asked for here, and where a
  * folder is gone the plain way is taken.
  */
 import { ROOT_CONTEXT, type Attributes, type Context, type Span } from "@opentelemetry/api";
-import type { Learning, Speed } from "./optional-folders.ts";
+import type { Learning, OpenSpans, Speed } from "./optional-folders.ts";
+import type { Env } from "./setup/environment.ts";
 
 /** The parts of `speed/` that can be had alone, so that each can be measured. */
 export const SPEED_PARTS = {
@@ -78,6 +79,11 @@ export function locationOfKey(known: Attributes, key: string): Attributes {
 /** Shows on a span which header it sent, where code locations are on. @param headers as they were sent */
 export function showInjected(from: Context, headers: Readonly<Record<string, string>>): void {
   learning?.showInjected(from, headers);
+}
+
+/** Whom to tell of spans when they start, so that they are seen before they end; undefined where nobody is. */
+export function openSpans(env: Env, ending: AbortSignal): OpenSpans | undefined {
+  return learning?.openSpans(env, ending);
 }
 
 /** @param words what is not known among them is told where the environment is read, and left aside here */

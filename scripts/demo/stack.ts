@@ -82,6 +82,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         // Nobody waits a minute for the first point of a chart.
         OTEL_METRIC_EXPORT_INTERVAL: String(METRICS_EVERY_MS),
         ORDERFLOW_CODE_LOCATION: "on",
+        // A request that hangs is seen while it hangs.
+        ORDERFLOW_OPEN_SPANS: "on",
       },
       onReady: options.onReady,
       ...(options.onLine && { onLine: options.onLine }),

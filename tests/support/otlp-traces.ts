@@ -18,7 +18,7 @@ export interface MadeSpan {
   readonly events?: readonly string[];
 }
 
-const DAY_MS = Date.UTC(2026, 5, 1, 14);
+export const DAY_MS = Date.UTC(2026, 5, 1, 14);
 
 export function traceIdOf(trace: number): string {
   return trace.toString(16).padStart(32, "0");
@@ -79,10 +79,20 @@ export function attributesOf(
 
 /** Sends an export request. @throws Error where it is not taken */
 export async function sendTraces(otlpUrl: string, spans: readonly MadeSpan[]): Promise<void> {
-  const response = await fetch(`${otlpUrl}/v1/traces`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: exportOf(spans),
-  });
+  await send(`${otlpUrl}/v1/traces`, exportOf(spans));
+}
+
+/** Says which spans of a program are open. @throws Error where that is not taken */
+export async function sendOpenSpans(
+  otlpUrl: string,
+  process: string,
+  spans: readonly MadeSpan[],
+): Promise<void> {
+  await send(`${otlpUrl}/api/open-spans?process=${process}`, exportOf(spans));
+}
+
+async function send(url: string, body: string): Promise<void> {
+  const headers = { "content-type": "application/json" };
+  const response = await fetch(url, { method: "POST", headers, body });
   if (!response.ok) throw new Error(`not taken: ${response.status} ${await response.text()}`);
 }

@@ -41,6 +41,7 @@ async function startAll(otlpUrl: string): Promise<StackAddresses> {
       OTEL_METRIC_EXPORT_INTERVAL: "1000",
       OTEL_METRIC_EXPORT_TIMEOUT: "1000",
       ORDERFLOW_CODE_LOCATION: "on",
+      ORDERFLOW_OPEN_SPANS: "on",
       LOG_LEVEL: "info",
       EMAIL_DELAY_MS: "5-20",
       CLEANUP_INTERVAL_MS: "500",

@@ -5,6 +5,7 @@ import { KeptFile } from "./kept-file.ts";
 import { LogStore, recordsIn } from "./log-store.ts";
 import { MetricStore } from "./metric-store.ts";
 import { type OtlpTrace, spansOf } from "./otlp.ts";
+import { OpenSpans } from "./open-spans.ts";
 import { answerPage } from "./page-bundle.ts";
 import { refuseForeign, urlOf } from "./own-requests.ts";
 import { createOtlpReceiver, type OtlpSink } from "./otlp-receiver.ts";
@@ -24,7 +25,7 @@ export interface TraceStoreOptions {
   readonly queryPort?: number;
   /** Traces that are kept; then the oldest goes. @default 2000 */
   readonly tracesMax?: number;
-  /** Spans of one trace that are kept; later ones are rejected. @default 5000 */
+  /** Spans of one trace that are kept; later ones are rejected. @default 20000 */
   readonly spansPerTraceMax?: number;
   /** Bound for all traces together, as encoded; in memory they take about 14 times that. @default 16 MiB */
   readonly tracesBytesMax?: number;
@@ -83,14 +84,16 @@ export async function startTraceStore(options: TraceStoreOptions = {}): Promise<
   const bodyBytesMax = options.bodyBytesMax ?? 16 * 1024 ** 2;
   const ring = new TraceRing({
     tracesMax: options.tracesMax ?? 2_000,
-    spansPerTraceMax: options.spansPerTraceMax ?? 5_000,
+    spansPerTraceMax: options.spansPerTraceMax ?? 20_000,
     bytesMax: options.tracesBytesMax ?? 16 * 1024 ** 2,
   });
   const metrics = new LatestExports();
   const logs = new LatestExports();
   const metricStore = new MetricStore(options.metricsBytesMax ?? 32 * 1024 ** 2);
   const logStore = new LogStore(options.logsBytesMax ?? EXPORTS_BYTES_MAX);
+  const open = new OpenSpans(ring);
   const sink: OtlpSink = {
+    addOpenSpans: (process, request, encodedBytes) => open.say(process, request, encodedBytes),
     addTraces: ({ resourceSpans }, encodedBytes) => ring.add(resourceSpans, encodedBytes),
     addMetrics: (request, encodedBytes) => {
       metrics.add(request, encodedBytes);
@@ -111,6 +114,7 @@ export async function startTraceStore(options: TraceStoreOptions = {}): Promise<
     importAll(importText(text), kept ? keeping(sink, kept) : sink);
   const api = new ViewApi({
     ring,
+    open,
     logs: logStore,
     metrics: metricStore,
     sourceRoot: options.sourceRoot ?? process.cwd(),
@@ -142,6 +146,7 @@ export async function startTraceStore(options: TraceStoreOptions = {}): Promise<
     stats: () => ring.stats(),
     stop: async () => {
       api.stop();
+      open.stop();
       await Promise.all([otlp.stop(true), query.stop(true)]);
       await kept?.close();
     },
@@ -169,6 +174,7 @@ async function openKept(path: string | undefined, sink: OtlpSink): Promise<KeptF
 /** Each export goes into the file as well. */
 function keeping(sink: OtlpSink, kept: KeptFile): OtlpSink {
   return {
+    ...sink,
     addTraces: (request, bytes) => {
       kept.add(request as unknown as Record<string, unknown>);
       return sink.addTraces(request, bytes);

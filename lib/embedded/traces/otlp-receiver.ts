@@ -10,13 +10,18 @@ import type { AddResult } from "./trace-ring.ts";
 export interface OtlpSink {
   /** @param encodedBytes size of the request's body, uncompressed */
   addTraces(request: OtlpTrace, encodedBytes: number): AddResult;
+  /**
+   * Without it there is no place for open spans, as in any other collector.
+   * @param process tells the program from others that tells of its open spans
+   */
+  addOpenSpans?(process: string, request: OtlpTrace, encodedBytes: number): void;
   addMetrics(request: Record<string, unknown>, encodedBytes: number): void;
   addLogs(request: Record<string, unknown>, encodedBytes: number): void;
 }
 
 /**
  * @param bodyBytesMax bound for a body, as it is sent and again once it is unpacked
- * @returns a fetch handler for POST /v1/traces, /v1/metrics and /v1/logs; every answer, errors too, has
+ * @returns a fetch handler for POST /v1/traces, /v1/metrics, /v1/logs and /api/open-spans; every answer, errors too, has
  *   the encoding of its request
  * @see https://opentelemetry.io/docs/specs/otlp/#otlphttp (1.10)
  */
@@ -25,7 +30,8 @@ export function createOtlpReceiver(
   bodyBytesMax: number,
 ): (request: Request) => Promise<Response> {
   return async (request) => {
-    const signal = SIGNALS[urlOf(request).pathname];
+    const url = urlOf(request);
+    const signal = SIGNALS[url.pathname];
     const encoding = encodingOf(request);
     try {
       if (!signal) throw new Refusal(404, "there is nothing here; OTLP goes to /v1/traces, …");
@@ -35,7 +41,7 @@ export function createOtlpReceiver(
       }
       const body = await readBody(request, bodyBytesMax);
       const message = decodeOtlp(signal.request, encoding, body);
-      const partialSuccess = signal.accept(sink, message, body.byteLength);
+      const partialSuccess = signal.accept(sink, message, body.byteLength, url);
       return answer(200, signal.response, encoding, partialSuccess ? { partialSuccess } : {});
     } catch (error) {
       if (error instanceof Refusal) return refuse(error, encoding);
@@ -55,6 +61,7 @@ interface Signal {
     sink: OtlpSink,
     message: Record<string, unknown>,
     encodedBytes: number,
+    url: URL,
   ): Record<string, unknown> | undefined;
 }
 
@@ -67,6 +74,19 @@ const SIGNALS: Readonly<Record<string, Signal>> = {
       const { rejectedSpans, errorMessage } = sink.addTraces({ resourceSpans }, encodedBytes);
       if (rejectedSpans === 0) return undefined;
       return { rejectedSpans: String(rejectedSpans), errorMessage };
+    },
+  },
+  // None of OTLP's: spans that have not ended, from our own layer (lib/telemetry/learning/open-spans.ts).
+  "/api/open-spans": {
+    request: "ExportTraceServiceRequest",
+    response: "ExportTraceServiceResponse",
+    accept(sink, message, encodedBytes, { searchParams }) {
+      if (!sink.addOpenSpans) throw new Refusal(404, "open spans are not taken here");
+      const process = searchParams.get("process") ?? "";
+      if (!/^[\w-]{1,64}$/.test(process)) throw new Refusal(400, "say which process it is");
+      const resourceSpans = (message["resourceSpans"] ?? []) as OtlpTrace["resourceSpans"];
+      sink.addOpenSpans(process, { resourceSpans }, encodedBytes);
+      return undefined;
     },
   },
   "/v1/metrics": {

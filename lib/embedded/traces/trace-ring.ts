@@ -125,6 +125,11 @@ export class TraceRing {
     return this.#traces.get(traceId);
   }
 
+  /** Whether a span has come, and is still here. */
+  hasSpan(traceId: string, spanId: string): boolean {
+    return (this.#traces.get(traceId)?.countOf(spanId) ?? 0) > 0;
+  }
+
   /** Remembers a service, which has its colour by that. What nobody could name is no service to remember. */
   noteService(service: string): void {
     const isKept = this.services.size < SERVICES_MAX && service.length <= SERVICE_CHARS_MAX;

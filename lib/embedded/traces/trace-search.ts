@@ -26,17 +26,27 @@ export interface TraceQuery {
 
 /** @returns the traces that are as asked for, newest first */
 export function searchTraces(ring: TraceRing, query: TraceQuery): StoredTrace[] {
+  return candidates(ring, query).filter((trace) => isAsked(trace, query));
+}
+
+/** Whether a trace is as asked for; of one that is in no index. */
+export function isFoundBy(trace: StoredTrace, query: TraceQuery): boolean {
+  const { text } = query;
+  if (text && !spansOf(trace).some((context) => spanContains(context, text))) return false;
+  return isAsked(trace, query);
+}
+
+/** Whether a trace is as asked for, but for the text. */
+function isAsked(trace: StoredTrace, query: TraceQuery): boolean {
   const asksSpan =
     query.service !== undefined ||
     query.operation !== undefined ||
     query.status !== undefined ||
     (query.attributes?.length ?? 0) > 0;
-  return candidates(ring, query).filter((trace) => {
-    if (trace.startTimeUs < (query.fromUs ?? 0)) return false;
-    if (trace.startTimeUs > (query.toUs ?? Number.POSITIVE_INFINITY)) return false;
-    if (!asksSpan) return lasts(trace.endTimeUs - trace.startTimeUs, query);
-    return spansOf(trace).some((context) => matches(context, query));
-  });
+  if (trace.startTimeUs < (query.fromUs ?? 0)) return false;
+  if (trace.startTimeUs > (query.toUs ?? Number.POSITIVE_INFINITY)) return false;
+  if (!asksSpan) return lasts(trace.endTimeUs - trace.startTimeUs, query);
+  return spansOf(trace).some((context) => matches(context, query));
 }
 
 /** Whether one span is as asked for, but for the text, which may stand in another. */

@@ -34,6 +34,7 @@ function summarize(trace: StoredTrace): WireSummary {
     startUs: trace.startTimeUs,
     durationUs: Math.max(0, trace.endTimeUs - trace.startTimeUs),
     spans: trace.spanCount,
+    open: 0,
     errors,
     services: [...services],
   };

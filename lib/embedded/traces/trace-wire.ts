@@ -10,6 +10,7 @@ import type {
 import { serviceNameOf } from "./jaeger-json.ts";
 import type { LogRecord, LogStore } from "./log-store.ts";
 import type { MetricStore } from "./metric-store.ts";
+import type { OpenSpans } from "./open-spans.ts";
 import {
   type KeyValue,
   linksOf,
@@ -23,14 +24,22 @@ import type { StoredTrace, TraceRing } from "./trace-ring.ts";
 /** @returns the trace with its log records, its measurements, and the spans that link to it */
 export function toWireTrace(
   trace: StoredTrace,
-  { ring, logs, metrics }: { ring: TraceRing; logs: LogStore; metrics: MetricStore },
+  {
+    ring,
+    open,
+    logs,
+    metrics,
+  }: { ring: TraceRing; open: OpenSpans; logs: LogStore; metrics: MetricStore },
 ): WireTrace {
+  const openStates = open.statesOf(trace.traceId);
   const baseNs = firstStartNs(trace);
   const resources = new Numbered<object>();
   const scopes = new Numbered<object>();
   const spans = spansOf(trace).map((context): WireSpan => {
     const resource = resources.numberOf(context.resource);
-    return toWireSpan(context, baseNs, resource, scopes.numberOf(context.scope));
+    const state = openStates.get(context.span.spanId);
+    const span = toWireSpan(context, baseNs, resource, scopes.numberOf(context.scope));
+    return state ? { ...span, open: state } : span;
   });
   return {
     traceId: trace.traceId,

@@ -1,4 +1,5 @@
 /** What the pages ask the store: `/api/view/…`, in the shapes of `../viewer/wire.ts`. */
+import type { OpenSpans } from "./open-spans.ts";
 import { gzipSync } from "bun";
 import type {
   WireChange,
@@ -24,7 +25,7 @@ import { bytesOf } from "./otlp-bytes.ts";
 import { sourceAround } from "./source-lines.ts";
 import { attributesOf, textAttribute } from "./span-terms.ts";
 import type { StoredTrace, TraceRing } from "./trace-ring.ts";
-import { searchTraces, type TraceQuery } from "./trace-search.ts";
+import { isFoundBy, searchTraces, type TraceQuery } from "./trace-search.ts";
 import { summaryOf } from "./trace-summary.ts";
 import { whyOf } from "./why.ts";
 import { toWireLogLine, toWireTrace } from "./trace-wire.ts";
@@ -32,6 +33,7 @@ import { toWireLogLine, toWireTrace } from "./trace-wire.ts";
 /** What the pages are told of. */
 export interface ViewSource {
   readonly ring: TraceRing;
+  readonly open: OpenSpans;
   readonly logs: LogStore;
   readonly metrics: MetricStore;
   /** The folder whose files may be shown. */
@@ -128,15 +130,17 @@ export class ViewApi {
   }
 
   #trace(request: Request, id: string): Response {
-    const { ring } = this.#source;
-    const trace = ring.get(id.toLowerCase().padStart(32, "0"));
+    const { open } = this.#source;
+    const trace = open.withOpen(id.toLowerCase().padStart(32, "0"));
     if (!trace) return json(request, { error: "there is no such trace here" }, 404);
     return json(request, toWireTrace(trace, this.#source));
   }
 
   #bytes(request: Request, traceId: string, spanId: string): Response {
     const context = this.#span(traceId, spanId);
-    if (!context) return json(request, { error: "there is no such span here" }, 404);
+    if (!context || !this.#source.ring.hasSpan(traceId, spanId)) {
+      return json(request, { error: "there is no such span here, or it has not ended" }, 404);
+    }
     return json(request, bytesOf("Span", context.span));
   }
 
@@ -147,7 +151,7 @@ export class ViewApi {
   }
 
   #span(traceId: string, spanId: string): SpanInContext | undefined {
-    const trace = this.#source.ring.get(traceId);
+    const trace = this.#source.open.withOpen(traceId);
     return trace && spansOf(trace).find(({ span }) => span.spanId === spanId);
   }
 
@@ -175,12 +179,15 @@ async function textUpTo(request: Request, bytesMax: number): Promise<string | un
 }
 
 function found(source: ViewSource, parameters: URLSearchParams): WireFound {
-  const { ring } = source;
+  const { ring, open } = source;
   const query = queryIn(parameters);
-  const matched = searchTraces(ring, query);
+  const matched = searchWithOpen(source, query);
   const limit = Math.min(numberIn(parameters, "limit") ?? LIMIT_DEFAULT, LIMIT_MAX);
   return {
-    traces: matched.slice(0, limit).map(summaryOf),
+    traces: matched.slice(0, limit).map((trace) => ({
+      ...summaryOf(trace),
+      open: open.statesOf(trace.traceId).size,
+    })),
     matched: matched.length,
     points: matched.slice(0, POINTS_MAX).map((trace) => {
       const { startUs, durationUs, errors, traceId } = summaryOf(trace);
@@ -190,6 +197,18 @@ function found(source: ViewSource, parameters: URLSearchParams): WireFound {
     services: [...ring.services],
     stats: statsOf(source),
   };
+}
+
+/** @returns the traces that are as asked for, those with open spans by these as well; newest first */
+function searchWithOpen({ ring, open }: ViewSource, query: TraceQuery): StoredTrace[] {
+  const found = searchTraces(ring, query);
+  const withOpen = open.traces();
+  if (withOpen.length === 0) return found;
+  const ids = new Set(withOpen.map(({ traceId }) => traceId));
+  return [
+    ...withOpen.filter((trace) => isFoundBy(trace, query)),
+    ...found.filter(({ traceId }) => !ids.has(traceId)),
+  ].sort((a, b) => b.ordinal - a.ordinal);
 }
 
 /** @throws BadQuery */
@@ -386,7 +405,7 @@ function statsOf({ ring, logs, metrics }: ViewSource): WireStats {
 }
 
 function changeSince(source: ViewSource, version: number): WireChange {
-  const traceIds: string[] = [];
+  const traceIds = source.open.changedSince(version).slice(0, TOLD_IDS_MAX);
   for (const trace of source.ring.all()) {
     if (trace.version > version) traceIds.push(trace.traceId);
     if (traceIds.length === TOLD_IDS_MAX) break;

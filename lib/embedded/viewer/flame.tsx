@@ -1,7 +1,7 @@
 /** The spans as a flame graph: time across, depth down. On a canvas, with the chosen span's name beside it. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { duration } from "./format.ts";
+import { duration, took } from "./format.ts";
 import type { Span } from "./model.ts";
 import { colorOf, services } from "./service.tsx";
 import { theme } from "./settings.ts";
@@ -38,7 +38,7 @@ export function Flame({ state }: { state: TraceState }) {
       const length = Math.max(1, Math.min(width, xOf(span.start + span.duration)) - x);
       if (x > width || y > height) continue;
       pen.fillStyle = span.failed ? style.getPropertyValue("--error") : colorOf(span.service);
-      pen.globalAlpha = state.selected.value === span ? 1 : 0.8;
+      pen.globalAlpha = state.selected.value === span ? 1 : span.open ? 0.5 : 0.8;
       pen.fillRect(x, y + 1, length, ROW_PX - 2);
       pen.globalAlpha = 1;
       if (state.selected.value === span || state.found.value.has(span)) {
@@ -81,8 +81,7 @@ export function Flame({ state }: { state: TraceState }) {
   return (
     <div class="flame">
       <p class="hint">
-        {hint &&
-          `${hint.service} ${hint.name} · ${duration(hint.duration)}, its own ${duration(hint.self)}`}
+        {hint && `${hint.service} ${hint.name} · ${took(hint)}, its own ${duration(hint.self)}`}
       </p>
       <canvas
         ref={canvas}

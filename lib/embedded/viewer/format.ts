@@ -1,4 +1,5 @@
 /** Times and durations for people. */
+import type { WireOpenState } from "./wire.ts";
 
 /** @param ns nanoseconds */
 export function duration(ns: number): string {
@@ -29,6 +30,16 @@ export function dateTime(us: number, utc: boolean): string {
 
 function two(number: number): string {
   return String(number).padStart(2, "0");
+}
+
+/** How long a span took, or has taken until now. */
+export function took(span: {
+  readonly duration: number;
+  readonly open: WireOpenState | undefined;
+}): string {
+  const text = duration(span.duration);
+  if (span.open === "running") return `${text} so far`;
+  return span.open === "silent" ? `${text}, then silence` : text;
 }
 
 /** What OTLP's kinds are called. */

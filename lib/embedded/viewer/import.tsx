@@ -65,8 +65,9 @@ export function OpenFile() {
         multiple
         accept=".json,.jsonl,.ndjson,application/json"
         onChange={(event) => {
-          const { files } = event.currentTarget;
-          if (files) void take(files).then(() => (event.currentTarget.value = ""));
+          const input = event.currentTarget;
+          // Emptied, it tells of the same file again.
+          if (input.files) void take(input.files).then(() => (input.value = ""));
         }}
       />
     </label>

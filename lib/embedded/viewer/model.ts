@@ -1,5 +1,13 @@
 /** A trace as its page thinks of it: a tree, with what can be worked out of it. */
-import type { Attribute, WireLink, WireLog, WireResource, WireScope, WireTrace } from "./wire.ts";
+import type {
+  Attribute,
+  WireLink,
+  WireLog,
+  WireOpenState,
+  WireResource,
+  WireScope,
+  WireTrace,
+} from "./wire.ts";
 
 /** A span in its place. Times are nanoseconds after the trace's first start. */
 export interface Span {
@@ -12,6 +20,8 @@ export interface Span {
   readonly kind: number;
   readonly start: number;
   readonly duration: number;
+  /** Undefined where it has ended. */
+  readonly open: WireOpenState | undefined;
   readonly failed: boolean;
   readonly status: number;
   readonly message: string;
@@ -58,6 +68,8 @@ export interface Trace {
   /** In the order of their first spans. */
   readonly services: readonly string[];
   readonly failed: number;
+  /** Those that have not ended. */
+  readonly open: readonly Span[];
   readonly missingParents: number;
   readonly logs: readonly WireLog[];
   readonly wire: WireTrace;
@@ -73,11 +85,13 @@ type Draft = { -readonly [K in Exclude<keyof Span, "children" | "parent">]: Span
  * Sorts a trace's spans into a tree; spans whose parents have not come stand as roots.
  * @param shifts nanoseconds to move spans by, by their ids
  * @param lost spans whose header is to be thought of as lost
+ * @param sinceNs nanoseconds since the trace came: so much longer its open spans are under way
  */
 export function modelOf(
   wire: WireTrace,
   shifts: ReadonlyMap<string, number> = new Map(),
   lost: ReadonlySet<string> = new Set(),
+  sinceNs = 0,
 ): Trace {
   const logsOf = Map.groupBy(wire.logs, ({ span }) => span);
   const drafts = wire.spans.map((span, order): Draft => {
@@ -92,7 +106,8 @@ export function modelOf(
       name: span.name,
       kind: span.kind,
       start: span.start + shift,
-      duration: span.duration,
+      duration: span.duration + (span.open === "running" ? sinceNs : 0),
+      open: span.open,
       failed: span.status === 2,
       status: span.status ?? 0,
       message: span.message ?? "",
@@ -135,6 +150,7 @@ export function modelOf(
     byId,
     services: [...new Set([...drafts].sort(byStart).map(({ service }) => service))],
     failed: spans.filter(({ failed }) => failed).length,
+    open: spans.filter(({ open }) => open !== undefined),
     missingParents: spans.filter(({ isOrphan }) => isOrphan).length,
     logs: wire.logs,
     wire,
@@ -331,7 +347,15 @@ function foldedSiblings(spans: readonly Span[], options: RowOptions): (Span | Ro
 function repeatKey(span: Span): string {
   const statement = attributeOf(span, "db.query.text") ?? "";
   const inner = span.children.length === 0 ? "" : span.id;
-  return JSON.stringify([span.service, span.kind, span.name, statement, span.failed, inner]);
+  return JSON.stringify([
+    span.service,
+    span.kind,
+    span.name,
+    statement,
+    span.failed,
+    span.open,
+    inner,
+  ]);
 }
 
 /**

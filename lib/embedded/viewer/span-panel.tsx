@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { conventions, learnConventions } from "./conventions.ts";
 import { copies } from "./copies.ts";
-import { clockTime, duration, KINDS } from "./format.ts";
+import { clockTime, duration, KINDS, took } from "./format.ts";
 import { attributeOf, textOf, type Span, type Trace } from "./model.ts";
 import { Hops } from "./hop-view.tsx";
 import { Service } from "./service.tsx";
@@ -35,9 +35,16 @@ export function SpanPanel({ state }: { state: TraceState }) {
     <aside class="details" aria-label="Span" data-span-id={span.id}>
       <h2>{span.name}</h2>
       <p>
-        <Service name={span.service} /> · {KINDS[span.kind] ?? span.kind} ·{" "}
-        <b>{duration(span.duration)}</b>, its own {duration(span.self)}
+        <Service name={span.service} /> · {KINDS[span.kind] ?? span.kind} · <b>{took(span)}</b>, its
+        own {duration(span.self)}
       </p>
+      {span.open && (
+        <p class="told" role="note">
+          {span.open === "silent"
+            ? "It has not ended, and nothing is heard of its program any more."
+            : "It has not ended yet. What it says may change."}
+        </p>
+      )}
       <p class="faint">
         {duration(span.start)} after the start, at{" "}
         {clockTime(Number(trace.baseNs / 1000n) + span.start / 1_000, utc.value)}
@@ -116,7 +123,7 @@ export function SpanPanel({ state }: { state: TraceState }) {
       <Section title="Resource" count={span.resource.attributes.length}>
         <Attributes attributes={span.resource.attributes} />
       </Section>
-      <SpanBytes key={span.id} traceId={trace.traceId} spanId={span.id} />
+      {!span.open && <SpanBytes key={span.id} traceId={trace.traceId} spanId={span.id} />}
       <Section title="Ids" count={1}>
         <Attributes attributes={idsOf(span, trace)} />
         {span.parent && (

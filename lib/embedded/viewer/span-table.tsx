@@ -1,7 +1,7 @@
 /** The spans as a table: by any column, the longest first say. */
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
-import { duration, KINDS } from "./format.ts";
+import { duration, KINDS, took } from "./format.ts";
 import type { Span } from "./model.ts";
 import { Service } from "./service.tsx";
 import { select, type TraceState } from "./trace-state.ts";
@@ -84,7 +84,7 @@ export function SpanTable({ state }: { state: TraceState }) {
                 </div>
                 <div role="cell">{KINDS[span.kind]}</div>
                 <div role="cell">{duration(span.start)}</div>
-                <div role="cell">{duration(span.duration)}</div>
+                <div role="cell">{took(span)}</div>
                 <div role="cell">{duration(span.self)}</div>
                 <div role="cell">{span.below || ""}</div>
               </div>

@@ -1,5 +1,5 @@
 /** One trace: as a tree, a flame graph or a table, and the chosen span beside it. */
-import { signal, useSignal } from "@preact/signals";
+import { signal, useSignal, type Signal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { ask, onChange, StoreError } from "./api.ts";
 import { CompareWith } from "./compare-with.tsx";
@@ -56,7 +56,8 @@ export function TracePage({ id }: { id: string }) {
 function Loaded({ wire }: { wire: WireTrace }) {
   const current = useMemo(() => signal(wire), []);
   current.value = wire;
-  const state = useMemo(() => traceState(current), []);
+  const sinceNs = useSinceNs(wire);
+  const state = useMemo(() => traceState(current, sinceNs), []);
   const trace = state.trace.value;
   const [root] = trace.roots;
   const title = root ? `${root.service}: ${root.name}` : trace.traceId;
@@ -84,6 +85,24 @@ function Loaded({ wire }: { wire: WireTrace }) {
       </div>
     </>
   );
+}
+
+/** Open spans grow so often. */
+const GROW_EVERY_MS = 500;
+
+/** @returns the time since a trace came, as long as it has spans that are under way */
+function useSinceNs(wire: WireTrace): Signal<number> {
+  const sinceNs = useSignal(0);
+  useEffect(() => {
+    sinceNs.value = 0;
+    if (!wire.spans.some(({ open }) => open === "running")) return;
+    const fromMs = performance.now();
+    const timer = setInterval(() => {
+      sinceNs.value = (performance.now() - fromMs) * 1_000_000;
+    }, GROW_EVERY_MS);
+    return () => clearInterval(timer);
+  }, [wire]);
+  return sinceNs;
 }
 
 function Facts({ state }: { state: TraceState }) {
@@ -120,6 +139,7 @@ function Facts({ state }: { state: TraceState }) {
           for what came after it.
         </p>
       )}
+      <StillOpen state={state} />
       {state.lost.value.size > 0 && (
         <p class="told warn" role="status">
           As it would be without {count(state.lost.value.size, "header")}:{" "}
@@ -149,6 +169,28 @@ function Facts({ state }: { state: TraceState }) {
         </p>
       )}
     </div>
+  );
+}
+
+/** What has not ended, and whose programs have fallen silent. */
+function StillOpen({ state }: { state: TraceState }) {
+  const { open } = state.trace.value;
+  if (open.length === 0) return null;
+  const silent = open.filter((span) => span.open === "silent");
+  const services = [...new Set(silent.map(({ service }) => service))].join(", ");
+  return (
+    <p class="told">
+      <button type="button" class="plain link" onClick={() => step(state, isOpen, 1)}>
+        {count(open.length, "span has", "spans have")} not ended
+      </button>{" "}
+      yet.
+      {silent.length > 0 && (
+        <span class="warn">
+          {" "}
+          Nothing is heard of {services} any more: it was killed, or hangs as a whole.
+        </span>
+      )}
+    </p>
   );
 }
 
@@ -252,6 +294,7 @@ function collapseAll(state: TraceState): void {
   state.collapsed.value = new Set(inner.map(({ id }) => id));
 }
 
+const isOpen = (span: Span) => span.open !== undefined;
 const isFailed = (span: Span) => span.failed;
 const isFound = (state: TraceState) => (span: Span) => state.found.value.has(span);
 

@@ -48,15 +48,22 @@ export interface TraceState {
   readonly view: ReadonlySignal<View>;
 }
 
-/** @param wire the trace as it came; a new one may take its place while the page is open */
-export function traceState(wire: ReadonlySignal<WireTrace>): TraceState {
+/**
+ * @param wire the trace as it came; a new one may take its place while the page is open
+ * @param sinceNs nanoseconds since then; grows where spans are still open
+ */
+export function traceState(
+  wire: ReadonlySignal<WireTrace>,
+  sinceNs: ReadonlySignal<number>,
+): TraceState {
   const correctSkew = signal(false);
-  const plain = computed(() => modelOf(wire.value));
+  const plain = computed(() => modelOf(wire.value, undefined, undefined, sinceNs.value));
   const skews = computed(() => skewsOf(plain.value));
   const lost = signal<ReadonlySet<string>>(new Set());
   const trace = computed(() => {
     const shifts = correctSkew.value ? shiftsAgainstSkew(plain.value) : undefined;
-    return shifts || lost.value.size > 0 ? modelOf(wire.value, shifts, lost.value) : plain.value;
+    if (!shifts && lost.value.size === 0) return plain.value;
+    return modelOf(wire.value, shifts, lost.value, sinceNs.value);
   });
   const collapsed = signal<ReadonlySet<string>>(new Set());
   const unfolded = signal<ReadonlySet<string>>(new Set());

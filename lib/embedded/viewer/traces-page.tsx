@@ -237,6 +237,12 @@ function List(props: { traces: readonly WireSummary[]; more: boolean; onMore: ()
             <a href={`/trace/${trace.traceId}`}>
               <span class="title">
                 <b>{trace.service}</b> {trace.name}
+                {trace.open > 0 && (
+                  <>
+                    {" "}
+                    <span class="badge pending">{trace.open} still open</span>
+                  </>
+                )}
                 {!trace.hasRoot && <span class="warn"> its root has not come</span>}
               </span>
               <span class="figures">

@@ -1,11 +1,12 @@
 /** The spans as a tree, each with its time on a common axis; only what is seen is in the page. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { duration } from "./format.ts";
+import { duration, took } from "./format.ts";
 import { attributeOf, isNPlusOne, type Row, type Span } from "./model.ts";
 import { colorOf } from "./service.tsx";
 import { select, toggle, type TimeRange, type TraceState } from "./trace-state.ts";
 import { useVirtualRows } from "./virtual-rows.ts";
+import type { WireOpenState } from "./wire.ts";
 
 const ROW_PX = 26;
 /** The tree's steps stop there: a chain of a thousand spans would leave no room for names. */
@@ -203,6 +204,7 @@ function SpanRow({ state, row, index, top }: RowProps<Extract<Row, { type: "span
         {span.failed && <span class="error">✗ </span>}
         <b>{span.service}</b> <span class="what">{span.name}</span>
         <Target span={span} />
+        {span.open && <OpenBadge of={span.open} />}
         {span.isCut && <span class="badge warn">a trace of its own</span>}
         {Number(resend) > 0 && <span class="badge">try {Number(resend) + 1}</span>}
         {retries > 0 && (
@@ -218,7 +220,7 @@ function SpanRow({ state, row, index, top }: RowProps<Extract<Row, { type: "span
       <div
         class="lane"
         role="gridcell"
-        aria-label={`${duration(span.duration)}, ${duration(span.start)} after the start`}
+        aria-label={`${took(span)}, ${duration(span.start)} after the start`}
       >
         <Bar span={span} range={state.shown.value} />
         {state.showCritical.value &&
@@ -228,6 +230,21 @@ function SpanRow({ state, row, index, top }: RowProps<Extract<Row, { type: "span
           })}
       </div>
     </div>
+  );
+}
+
+function OpenBadge({ of }: { of: WireOpenState }) {
+  if (of === "silent") {
+    return (
+      <span class="badge warn" title="Its program says nothing any more: killed, or it hangs">
+        silent
+      </span>
+    );
+  }
+  return (
+    <span class="badge pending" title="It has not ended yet">
+      still open
+    </span>
   );
 }
 
@@ -323,7 +340,7 @@ function Bar({ span, range }: { span: Span; range: TimeRange }) {
   const place = placeOf(span.start, span.duration, range);
   return (
     <>
-      {place && <span class="bar" style={place} />}
+      {place && <span class={span.open ? "bar pending" : "bar"} style={place} />}
       {span.events.map((event, index) => {
         const at = (event.time - range.from) / (range.to - range.from);
         if (at < 0 || at > 1) return null;
@@ -331,12 +348,7 @@ function Bar({ span, range }: { span: Span; range: TimeRange }) {
           <span key={index} class="event" title={event.name} style={{ left: `${at * 100}%` }} />
         );
       })}
-      <Took
-        start={span.start}
-        end={span.start + span.duration}
-        text={duration(span.duration)}
-        range={range}
-      />
+      <Took start={span.start} end={span.start + span.duration} text={took(span)} range={range} />
     </>
   );
 }

@@ -15,6 +15,12 @@ export interface WireScope {
   readonly version: string;
 }
 
+/**
+ * How it is with a span that has not come yet: its program says that it is under way, has stopped saying so,
+ * as it has ended and is on its way, or says nothing any more at all.
+ */
+export type WireOpenState = "running" | "ending" | "silent";
+
 /** A span; its resource and scope stand once for all of them. */
 export interface WireSpan {
   readonly id: string;
@@ -27,8 +33,10 @@ export interface WireSpan {
   readonly kind: number;
   /** Nanoseconds after the trace's first start. */
   readonly start: number;
-  /** Nanoseconds. */
+  /** Nanoseconds; of an open one until now, or until it was last heard of. */
   readonly duration: number;
+  /** Missing on a span that has ended, as OTLP's have. */
+  readonly open?: WireOpenState;
   /** 1 ok, 2 error; missing where unset. */
   readonly status?: number;
   readonly message?: string;
@@ -121,6 +129,8 @@ export interface WireSummary {
   /** From the first start to the last end: a root may end long before. */
   readonly durationUs: number;
   readonly spans: number;
+  /** How many of these have not ended. */
+  readonly open: number;
   readonly errors: number;
   /** Spans by service, in the order in which they came. */
   readonly services: readonly (readonly [name: string, spans: number])[];

@@ -1,6 +1,6 @@
 /**
- * All that is only for learning: from a span to the line that made it, and to the header that it sent.
- * The folder may be deleted: spans then carry neither.
+ * All that is only for learning: from a span to the line that made it, to the header that it sent, and to
+ * the page that shows it while it is still under way. The folder may be deleted: spans then have none of it.
  */
 export {
   callerLocation,
@@ -9,4 +9,5 @@ export {
   rememberLine,
 } from "./code-location.ts";
 export { showInjected } from "./injected.ts";
+export { openSpans } from "./open-spans.ts";
 export { lineOfRoute, locationOfKey, rememberRoutes } from "./route-location.ts";

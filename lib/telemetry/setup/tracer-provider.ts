@@ -14,7 +14,8 @@ import {
   type SpanProcessor,
   type TracerConfig,
 } from "@opentelemetry/sdk-trace-base";
-import { speed } from "../optional.ts";
+import { openSpans, speed } from "../optional.ts";
+import type { OpenSpans } from "../optional-folders.ts";
 import { agentOptions } from "./collector-agent.ts";
 import { endable } from "./endable.ts";
 import type { Env, TelemetrySettings } from "./environment.ts";
@@ -55,10 +56,11 @@ export function createTracerProvider(
   const queue = settings.exportsOtlp.TRACES
     ? { ...batchLimits(env), selfObsMeterProvider: meterProvider }
     : undefined;
+  const open = queue && openSpans(env, ending);
   const isOurs = !own.spanProcessors?.length && !own.sampler && !own.spanExporter;
   return (
-    (isOurs && speed?.createTracerProvider?.(tracing, env, queue, ending)) ||
-    createPlainProvider(tracing, env, queue, own, ending)
+    (isOurs && speed?.createTracerProvider?.(tracing, env, queue, ending, open)) ||
+    createPlainProvider(tracing, env, queue, open, own, ending)
   );
 }
 
@@ -70,6 +72,7 @@ function createPlainProvider(
   tracing: TracerConfig,
   env: Env,
   queue: BufferConfig | undefined,
+  open: OpenSpans | undefined,
   { sampler, spanProcessors = [], spanExporter }: OwnTracing,
   ending: AbortSignal,
 ): BasicTracerProvider {
@@ -80,6 +83,6 @@ function createPlainProvider(
   return new BasicTracerProvider({
     ...tracing,
     ...(sampler && { sampler }),
-    spanProcessors: [preciseStart, ...spanProcessors, ...batches],
+    spanProcessors: [preciseStart, ...(open ? [open] : []), ...spanProcessors, ...batches],
   });
 }

@@ -10,6 +10,8 @@ const TRACERS_MAX = 1_000;
 
 /** Where spans go when they have ended. */
 export interface SpanSink {
+  /** Told of each span when it starts, where somebody wants to know. */
+  begin?(span: RecordedSpan, scope: InstrumentationScope): void;
   add(span: RecordedSpan, scope: InstrumentationScope): void;
   flush(): Promise<void>;
   shutdown(): Promise<void>;
@@ -34,7 +36,8 @@ export class SpeedyTracerProvider implements TracerProvider {
       const scope = { name, ...(version && { version }), ...(schemaUrl && { schemaUrl }) };
       const sink = this.#sink;
       const take = sink ? (span: RecordedSpan) => sink.add(span, scope) : () => undefined;
-      tracer = new SpeedyTracer(this.#settings.sampler, this.#settings.spanLimits, take);
+      const begin = sink?.begin && ((span: RecordedSpan) => sink.begin?.(span, scope));
+      tracer = new SpeedyTracer(this.#settings.sampler, this.#settings.spanLimits, take, begin);
       if (this.#tracers.size < TRACERS_MAX) this.#tracers.set(key, tracer);
     }
     return tracer;

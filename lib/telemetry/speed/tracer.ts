@@ -37,14 +37,24 @@ export class SpeedyTracer implements Tracer {
   readonly #takesRoots: boolean;
   readonly #limits: Required<SpanLimits>;
   readonly #take: TakeSpan;
+  readonly #begin: TakeSpan | undefined;
 
-  /** @param take gets each span that is sampled when it has ended */
-  constructor(sampler: Sampler, limits: Required<SpanLimits>, take: TakeSpan) {
+  /**
+   * @param take gets each span that is sampled when it has ended
+   * @param begin and when it has begun
+   */
+  constructor(
+    sampler: Sampler,
+    limits: Required<SpanLimits>,
+    take: TakeSpan,
+    begin?: TakeSpan | undefined,
+  ) {
     this.#sampler = sampler;
     this.#followsParent = FOLLOWS_PARENT.test(sampler.toString());
     this.#takesRoots = this.#followsParent && TAKES_ROOTS.test(sampler.toString());
     this.#limits = limits;
     this.#take = take;
+    this.#begin = begin;
   }
 
   startSpan(name: string, options: SpanOptions = {}, from: Context = context.active()): Span {
@@ -78,20 +88,20 @@ export class SpeedyTracer implements Tracer {
         if ((parent.traceFlags & TraceFlags.SAMPLED) === 0) {
           return new UnrecordedSpan(parent.traceId, parent.traceState);
         }
-        return complete(
-          new RecordedSpan(
-            name,
-            kind,
-            parent.traceId,
-            parent,
-            TraceFlags.SAMPLED,
-            parent.traceState,
-            startTime,
-            this.#limits,
-            this.#take,
-          ),
-          given(),
+        const span = new RecordedSpan(
+          name,
+          kind,
+          parent.traceId,
+          parent,
+          TraceFlags.SAMPLED,
+          parent.traceState,
+          startTime,
+          this.#limits,
+          this.#take,
         );
+        complete(span, given());
+        this.#begin?.(span);
+        return span;
       }
       if (parent instanceof UnrecordedSpan) return parent.child();
     }
@@ -116,6 +126,7 @@ export class SpeedyTracer implements Tracer {
     );
     complete(span, given());
     if (asked.attributes) span.setAttributes(asked.attributes);
+    if (isSampled) this.#begin?.(span);
     return span;
   }
 
@@ -167,7 +178,7 @@ const NOT_RECORDED = { decision: SamplingDecision.NOT_RECORD };
 
 const ignore = () => undefined;
 
-function complete(span: RecordedSpan, given: SpanOptions | StartAttributes): RecordedSpan {
+function complete(span: RecordedSpan, given: SpanOptions | StartAttributes): void {
   if ("shared" in given) {
     span.setAttributes(given.shared);
     if (given.own) span.setAttributes(given.own);
@@ -175,7 +186,6 @@ function complete(span: RecordedSpan, given: SpanOptions | StartAttributes): Rec
     if (given.links) span.addLinks(given.links);
     if (given.attributes) span.setAttributes(given.attributes);
   }
-  return span;
 }
 
 function traceIdOf(above: SpanContext, parent: Span | undefined): TraceId {
