@@ -821,6 +821,38 @@ describe.if(chromiumPath !== undefined)("beyond one trace", () => {
   );
 
   test(
+    "log records are rows of the waterfall, where they were written, as long as they are wanted",
+    async () => {
+      await start();
+      await send(SHOP);
+      await sendLogs([
+        { body: "the mail was not sent", severity: 17, span: 30, atMs: 65 },
+        { body: "items are there", severity: 9, span: 3, atMs: 50 },
+        { body: "of no span", severity: 9 },
+      ]);
+      const page = await open(`/trace/${traceIdOf(1)}`);
+      const names = () => namesOf(page.locator(".row"));
+      const spans = ["POST /orders", "POST", "POST /orders", "SELECT items"];
+      await eventually(names, [...spans, "items are there", "POST", "the mail was not sent"]);
+      const log = page.locator(".log-row").filter({ hasText: "not sent" });
+      expect(await log.getAttribute("aria-level")).toBe("5");
+      await log.click();
+      await eventually(() => page.locator(".details").getAttribute("data-span-id"), spanIdOf(30));
+      // The keys go from span to span.
+      await page.getByRole("treegrid").focus();
+      await page.keyboard.press("ArrowUp");
+      await eventually(() => page.locator(".details").getAttribute("data-span-id"), spanIdOf(3));
+      await page.keyboard.press("l");
+      await eventually(names, [...spans, "POST"]);
+      await page.reload();
+      await eventually(names, [...spans, "POST"]);
+      await page.getByRole("button", { name: "Log rows" }).click();
+      await eventually(async () => (await names()).length, 7);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "log records are searched, lead to their span, and stand beside it",
     async () => {
       await start();
@@ -1109,11 +1141,12 @@ async function sendLogs(
     body: string;
     severity: number;
     span?: number;
+    atMs?: number;
     attributes?: Record<string, string>;
   }[],
 ): Promise<void> {
-  const logRecords = records.map(({ body, severity, span, attributes = {} }) => ({
-    timeUnixNano: "1780322400000000000",
+  const logRecords = records.map(({ body, severity, span, atMs = 0, attributes = {} }) => ({
+    timeUnixNano: `${DAY_MS + atMs}000000`,
     severityNumber: severity,
     body: { stringValue: body },
     attributes: attributesOf(attributes),

@@ -15,6 +15,7 @@ const KEYS: readonly (readonly [keys: string, what: string])[] = [
   ["+ - 0", "zoom in on the chosen span, out, all"],
   ["c", "the critical path"],
   ["f", "fold repeats"],
+  ["l", "log records among the spans"],
   ["Esc", "clear what is looked for"],
   ["?", "this sheet"],
 ];

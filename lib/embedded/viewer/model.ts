@@ -267,6 +267,7 @@ export function attributeOf(span: Span, key: string): unknown {
 /** A row of the waterfall. */
 export type Row =
   | { readonly type: "span"; readonly span: Span; readonly depth: number; readonly hidden: number }
+  | { readonly type: "log"; readonly log: WireLog; readonly span: Span; readonly depth: number }
   | {
       readonly type: "fold";
       readonly id: string;
@@ -282,6 +283,8 @@ export interface RowOptions {
   /** Repeats that are shown one by one; by the row's id. */
   readonly unfolded: ReadonlySet<string>;
   readonly foldRepeats: boolean;
+  /** Whether log records have rows, among what is below their spans. */
+  readonly logs?: boolean;
   /** Spans to leave; those above them stay as well. Without it all. */
   readonly keep?: ReadonlySet<Span> | undefined;
 }
@@ -294,9 +297,11 @@ export function rowsOf(trace: Trace, options: RowOptions): Row[] {
   const kept = options.keep && withAncestors(options.keep);
   const rows: Row[] = [];
   const stack: (Span | Row)[] = [];
-  const push = (spans: readonly Span[]) => {
+  const push = (spans: readonly Span[], logsOf?: Span) => {
     const shown = kept ? spans.filter((span) => kept.has(span)) : spans;
-    stack.push(...foldedSiblings(shown, options).toReversed());
+    const folded = foldedSiblings(shown, options);
+    const all = options.logs && logsOf ? withLogs(folded, logsOf) : folded;
+    stack.push(...all.toReversed());
   };
   push(trace.roots);
   for (let next = stack.pop(); next; next = stack.pop()) {
@@ -312,9 +317,21 @@ export function rowsOf(trace: Trace, options: RowOptions): Row[] {
       depth: next.depth,
       hidden: isCollapsed ? next.below : 0,
     });
-    if (!isCollapsed) push(next.children);
+    if (!isCollapsed) push(next.children, next);
   }
   return rows;
+}
+
+/** A span's log records among its children, in the order of time. */
+function withLogs(children: readonly (Span | Row)[], span: Span): (Span | Row)[] {
+  const logs = span.logs.map((log): Row => ({ type: "log", log, span, depth: span.depth + 1 }));
+  return [...children, ...logs].sort((a, b) => startOf(a) - startOf(b));
+}
+
+function startOf(one: Span | Row): number {
+  if (!("type" in one)) return one.start;
+  if (one.type === "log") return one.log.time;
+  return one.type === "span" ? one.span.start : (one.spans[0]?.start ?? 0);
 }
 
 function withAncestors(spans: ReadonlySet<Span>): Set<Span> {

@@ -5,6 +5,8 @@ import { effect, signal, type Signal } from "@preact/signals";
 export const utc = kept("utc", false);
 /** "" follows the system. */
 export const theme = kept<"" | "light" | "dark">("theme", "");
+/** Whether log records have rows in the waterfall. */
+export const logRows = kept("log-rows", true);
 /** Which editor a source line opens in. */
 export const editor = kept("editor", "vscode");
 

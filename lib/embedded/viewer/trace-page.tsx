@@ -9,7 +9,7 @@ import { isTyping } from "./help.tsx";
 import { Minimap } from "./minimap.tsx";
 import { setQuery } from "./router.ts";
 import { learnServices, Service } from "./service.tsx";
-import { utc } from "./settings.ts";
+import { logRows, utc } from "./settings.ts";
 import { SpanPanel } from "./span-panel.tsx";
 import { SpanTable } from "./span-table.tsx";
 import { select, traceState, type TraceState, type View } from "./trace-state.ts";
@@ -256,6 +256,16 @@ function Toolbar({ state }: { state: TraceState }) {
         >
           Fold repeats
         </button>
+        {state.trace.value.logs.length > 0 && (
+          <button
+            type="button"
+            aria-pressed={logRows.value}
+            title="Log records among the spans (l)"
+            onClick={() => (logRows.value = !logRows.value)}
+          >
+            Log rows
+          </button>
+        )}
         <button type="button" onClick={() => collapseAll(state)}>
           Collapse
         </button>
@@ -332,6 +342,7 @@ function act(key: string, state: TraceState): boolean {
     e: () => step(state, isFailed, 1),
     E: () => step(state, isFailed, -1),
     c: () => (state.showCritical.value = !state.showCritical.value),
+    l: () => (logRows.value = !logRows.value),
     f: () => (state.foldRepeats.value = !state.foldRepeats.value),
     "0": () => (state.range.value = undefined),
     "+": () => zoom(state, selected, 0.5),

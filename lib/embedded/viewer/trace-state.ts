@@ -14,6 +14,7 @@ import {
   type Trace,
 } from "./model.ts";
 import { query, setQuery } from "./router.ts";
+import { logRows } from "./settings.ts";
 import type { WireTrace } from "./wire.ts";
 
 /** A part of the trace's time, in nanoseconds after its first start. */
@@ -95,6 +96,7 @@ export function traceState(
         collapsed: collapsed.value,
         unfolded: unfolded.value,
         foldRepeats: foldRepeats.value,
+        logs: logRows.value,
         keep: onlyFound.value && sought.value.trim() ? found.value : undefined,
       }),
     ),

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { duration, took } from "./format.ts";
-import { attributeOf, isNPlusOne, type Row, type Span } from "./model.ts";
+import { attributeOf, isNPlusOne, textOf, type Row, type Span } from "./model.ts";
 import { colorOf } from "./service.tsx";
 import { select, toggle, type TimeRange, type TraceState } from "./trace-state.ts";
 import { useVirtualRows } from "./virtual-rows.ts";
@@ -12,6 +12,8 @@ const ROW_PX = 26;
 /** The tree's steps stop there: a chain of a thousand spans would leave no room for names. */
 const DEPTH_MAX_SHOWN = 24;
 const STEP_PX = 13;
+/** A row is one line. */
+const LOG_CHARS_SHOWN = 300;
 
 /** A treegrid, as WAI-ARIA has it: one of its rows is the active one, and the keys move from row to row. */
 export function Waterfall({ state }: { state: TraceState }) {
@@ -55,6 +57,11 @@ export function Waterfall({ state }: { state: TraceState }) {
           {drawn.map(({ index, start }) => {
             const row = rows[index];
             if (!row) return null;
+            if (row.type === "log") {
+              return (
+                <LogRow key={`log ${index}`} state={state} row={row} index={index} top={start} />
+              );
+            }
             return row.type === "span" ? (
               <SpanRow
                 key={row.span.id + index}
@@ -262,6 +269,39 @@ function Target({ span }: { span: Span }) {
       {port === undefined ? "" : `:${String(port)}`}
       {path}
     </span>
+  );
+}
+
+/** A log record, where it was written. */
+function LogRow({ state, row, index, top }: RowProps<Extract<Row, { type: "log" }>>) {
+  const { log, span } = row;
+  const { from, to } = state.shown.value;
+  const at = (log.time - from) / (to - from);
+  const level = log.severity >= 17 ? "error" : log.severity >= 13 ? "warn" : "quiet";
+  return (
+    <div
+      id={`row-${index}`}
+      class="row log-row"
+      role="row"
+      aria-level={row.depth + 1}
+      aria-rowindex={index + 1}
+      style={{ transform: `translateY(${top}px)`, "--service": colorOf(log.service) }}
+      onClick={() => select(state, span)}
+    >
+      <div class="name" role="gridcell">
+        <Indent depth={row.depth} />
+        <span class="twist" />
+        <span class={`level ${level}`}>{log.severityText || "log"}</span>
+        <span class="what">{textOf(log.body).slice(0, LOG_CHARS_SHOWN)}</span>
+      </div>
+      <div
+        class="lane"
+        role="gridcell"
+        aria-label={`${duration(Math.max(0, log.time))} after the start`}
+      >
+        {at >= 0 && at <= 1 && <span class="event" style={{ left: `${at * 100}%` }} />}
+      </div>
+    </div>
   );
 }
 
