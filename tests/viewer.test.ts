@@ -891,7 +891,10 @@ describe.if(chromiumPath !== undefined)("the header", () => {
       name: "GET",
       kind: 3,
       durationMs: 40,
-      attributes: { "orderflow.propagation.traceparent": SENT },
+      attributes: {
+        "orderflow.propagation.traceparent": SENT,
+        "orderflow.propagation.baggage": "tier=gold%20plus;ttl=1, odd=%zz,token=REDACTED",
+      },
     },
     { id: 3, parent: 2, service: "shop", name: "GET /items", kind: 2, startMs: 5, durationMs: 30 },
     { id: 4, parent: 3, service: "shop", name: "create order.created", kind: 4, startMs: 6 },
@@ -915,16 +918,22 @@ describe.if(chromiumPath !== undefined)("the header", () => {
       const page = await open(`/trace/${traceIdOf(1)}?span=${spanIdOf(3)}`);
       const hop = page.locator(".hop");
       await hop.getByText("as it was sent:").waitFor();
-      expect(await hop.locator(".header-bytes").textContent()).toBe(`traceparent: ${SENT}`);
+      expect(await hop.locator(".header-bytes").allTextContents()).toEqual([
+        `traceparent: ${SENT}`,
+        "baggage: tier=gold%20plus;ttl=1, odd=%zz,token=REDACTED",
+      ]);
       expect(await hop.locator("dd").allTextContents()).toEqual([
         "00",
         "this trace",
         "the span that sent it, GET",
         "sampled: it is kept",
+        "gold plus (ttl=1)",
+        "%zz",
+        "REDACTED",
       ]);
       await hop.getByRole("button", { name: "GET", exact: true }).click();
       await hop.getByText("received by").waitFor();
-      expect(await hop.locator(".header-bytes").textContent()).toBe(`traceparent: ${SENT}`);
+      expect(await hop.locator(".header-bytes").first().textContent()).toBe(`traceparent: ${SENT}`);
     },
     TIMEOUT_MS,
   );

@@ -56,3 +56,4 @@ export const ATTR_KAFKA_OFFSET = "kafka.offset";
 
 // Ours.
 export const ATTR_INJECTED_TRACEPARENT = "orderflow.propagation.traceparent";
+export const ATTR_INJECTED_BAGGAGE = "orderflow.propagation.baggage";

@@ -1,6 +1,13 @@
 /** The header that crossed: what was sent, part by part, who sent it, and who became its child. */
 import { duration } from "./format.ts";
-import { hopsOf, mismatchOf, readTraceparent, readTraceState, type Hop } from "./hops.ts";
+import {
+  hopsOf,
+  mismatchOf,
+  readBaggage,
+  readTraceparent,
+  readTraceState,
+  type Hop,
+} from "./hops.ts";
 import type { Span } from "./model.ts";
 import { Service } from "./service.tsx";
 import { select, toggle, type TraceState } from "./trace-state.ts";
@@ -91,6 +98,24 @@ function HopView({ state, hop }: { state: TraceState; hop: Hop }) {
             </div>
           ))}
         </dl>
+      )}
+      {hop.baggage && (
+        <>
+          <p class="header-bytes">
+            <code>baggage: {hop.baggage}</code>
+          </p>
+          <dl class="attributes">
+            {readBaggage(hop.baggage).map(({ key, value, properties }, index) => (
+              <div key={index}>
+                <dt>baggage {key}</dt>
+                <dd>
+                  {value}
+                  {properties && <span class="faint"> ({properties})</span>}
+                </dd>
+              </div>
+            ))}
+          </dl>
+        </>
       )}
       {hop.carrier === "kafka" && (
         <ol class="way">

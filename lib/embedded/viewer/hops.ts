@@ -17,6 +17,8 @@ export interface Hop {
   readonly carrier: "http" | "kafka";
   /** As it was sent, or as it must have been. */
   readonly traceparent: string;
+  /** As it was sent, without secrets; "" where the sender's span says nothing of it. */
+  readonly baggage: string;
   /** Whether the sender's own span says so; else it is put together from the ids. */
   readonly isRecorded: boolean;
   /** For a record: the statement that wrote it into an outbox, and the span that handed it to the broker. */
@@ -26,6 +28,7 @@ export interface Hop {
 
 /** The layer writes it on the span that sent it, while it also writes where that was made. */
 const INJECTED = "orderflow.propagation.traceparent";
+const INJECTED_BAGGAGE = "orderflow.propagation.baggage";
 const SERVER = 2;
 const PRODUCER = 4;
 const CONSUMER = 5;
@@ -57,6 +60,7 @@ function hop(sender: Span, receiver: Span | undefined, trace: Trace): Hop {
     carrier,
     traceparent:
       recorded === undefined ? `00-${trace.traceId}-${sender.id}-${flags}` : textOf(recorded),
+    baggage: textOf(attributeOf(sender, INJECTED_BAGGAGE) ?? ""),
     isRecorded: recorded !== undefined,
     stored: carrier === "kafka" ? sender.children.find(isInsert) : undefined,
     sent:
@@ -104,4 +108,32 @@ export function readTraceState(text: string): readonly (readonly [key: string, v
       const at = entry.indexOf("=");
       return at === -1 ? [entry, ""] : [entry.slice(0, at), entry.slice(at + 1)];
     });
+}
+
+/** A member of a `baggage`. */
+export interface BaggageMember {
+  readonly key: string;
+  /** Decoded. */
+  readonly value: string;
+  /** What is said of it, as `;ttl=1`; "" where nothing is. */
+  readonly properties: string;
+}
+
+/**
+ * `baggage`, member by member; a value that is not percent-encoded as it should be is left as it is.
+ * @see https://www.w3.org/TR/baggage/#definition
+ */
+export function readBaggage(text: string): readonly BaggageMember[] {
+  return readTraceState(text).map(([key, rest]) => {
+    const [value = "", ...properties] = rest.split(";");
+    return { key: key.trim(), value: decoded(value.trim()), properties: properties.join(";") };
+  });
+}
+
+function decoded(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
 }

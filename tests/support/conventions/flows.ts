@@ -114,6 +114,7 @@ async function runMainFlows(main: Stack): Promise<Set<string>> {
     traceIds.add(traceId);
     const headers = new Headers(init.headers);
     headers.set("traceparent", `00-${traceId}-${CALLER}-01`);
+    headers.set("baggage", "customer.tier=gold");
     const response = await fetch(url, { ...init, headers });
     return { status: response.status, body: await response.text() };
   };
