@@ -713,6 +713,12 @@ describe.if(chromiumPath !== undefined)("beyond one trace", () => {
         "shop SELECT a",
       ]);
       expect(await rows.last().locator("td").last().textContent()).toBe("+ 1 → 2 times, +1.00 ms");
+      // Both stand on one scale of time: 99 ms is the whole of it.
+      const bars = rows.first().locator(".times span");
+      const widths = await bars.evaluateAll((all) =>
+        all.map((bar) => Number.parseFloat((bar as { style: { width: string } }).style.width)),
+      );
+      expect(widths.map(Math.round)).toEqual([9, 100]);
     },
     TIMEOUT_MS,
   );

@@ -5,11 +5,13 @@ import { ask } from "./api.ts";
 import { compare, totalOf, type Change, type Compared } from "./comparison.ts";
 import { count, dateTime, duration } from "./format.ts";
 import { modelOf, type Trace } from "./model.ts";
-import { learnServices, Service } from "./service.tsx";
+import { colorOf, learnServices, Service } from "./service.tsx";
 import { utc } from "./settings.ts";
 import type { WireTrace } from "./wire.ts";
 
 const STEP_PX = 14;
+/** Of repeats in one row. */
+const BARS_MAX = 200;
 const MARKS: Readonly<Record<Change, string>> = {
   came: "+",
   went: "−",
@@ -52,10 +54,8 @@ export function ComparePage({ ids }: { ids: readonly [string, string] }) {
   const shown = onlyChanges.value
     ? rows.value.filter(({ change }) => change !== "same")
     : rows.value;
-  const longest = Math.max(
-    1,
-    ...rows.value.map((row) => Math.max(totalOf(row.before), totalOf(row.after))),
-  );
+  // One scale for both: what is longer looks longer.
+  const longest = Math.max(1, before.duration, after.duration);
   return (
     <>
       <h1>Two traces</h1>
@@ -138,8 +138,17 @@ function Cell({
       <a href={`/trace/${trace.traceId}?span=${first.id}`}>{duration(total)}</a>
       {spans.length > 1 && ` × ${spans.length}`}
       {failed > 0 && <span class="error"> ✗ {failed}</span>}
-      <span class="length" aria-hidden="true">
-        <span style={{ width: `${(total / longest) * 100}%` }} />
+      <span class="times" aria-hidden="true">
+        {spans.slice(0, BARS_MAX).map((span) => (
+          <span
+            key={span.id}
+            style={{
+              left: `${(span.start / longest) * 100}%`,
+              width: `${(span.duration / longest) * 100}%`,
+              background: span.failed ? "var(--error)" : colorOf(span.service),
+            }}
+          />
+        ))}
       </span>
     </td>
   );
