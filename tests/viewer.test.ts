@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { Browser, Locator, Page } from "playwright-core";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
 import { chromiumPath, openPage, startBrowser, type WatchedPage } from "./support/browser.ts";
+import { LOGS_FILE, METRICS_FILE, TRACE_FILE } from "./support/foreign-files.ts";
 import {
   attributesOf,
   DAY_MS,
@@ -827,6 +828,81 @@ describe.if(chromiumPath !== undefined)("beyond one trace", () => {
   );
 
   test(
+    "files of programs in other languages are read: spans, values of all kinds, logs, all kinds of metrics",
+    async () => {
+      await start();
+      const page = await open("/");
+      const files = { trace: TRACE_FILE, logs: LOGS_FILE, metrics: METRICS_FILE };
+      await page
+        .locator("input[type=file]")
+        .setInputFiles(
+          Object.entries(files).map(([name, content]) =>
+            jsonFile(`${name}.json`, Buffer.from(JSON.stringify(content, null, 2))),
+          ),
+        );
+      await page.getByText("metrics.json:").waitFor();
+      await eventually(() => titles(page), ["checkout.web HTTP GET"]);
+      await page.locator(".traces a").click();
+      await eventually(
+        () => page.locator(".row .what").allTextContents(),
+        ["HTTP GET", "GET /cart", '{"cart":"c-17"}'],
+      );
+      await page.locator(".row").filter({ hasText: "GET /cart" }).click();
+      const details = page.locator(".details");
+      await details.getByText("cart is locked").waitFor();
+      const text = (await details.textContent()) ?? "";
+      for (const wanted of ["0.25", "false", "3q2+7w==", "values", "IllegalStateException"]) {
+        expect(text).toContain(wanted);
+      }
+      const last = page.locator("table.groups tbody td:last-child");
+      for (const [name, wanted] of [
+        ["kind.sum", ["5"]],
+        ["kind.gauge", ["10"]],
+        ["kind.histogram", ["2 times, 1.00 s on average"]],
+        ["kind.exponential", ["4 times, 2.50 s on average"]],
+        ["kind.summary", ["200.0 ms", "2.00 s"]],
+      ] as const) {
+        await page.goto(`${store.queryUrl}/metrics-view?name=${name}`);
+        await eventually(() => last.allTextContents(), [...wanted]);
+        await page.locator(".u-legend").waitFor();
+      }
+      await page.goto(`${store.queryUrl}/metrics-view?name=kind.exponential&as=heat`);
+      // Scale 1: index 1 ends at 2, index 2 at 2.83, which is in the bucket up to 4.
+      const four = page.locator(".heat .cell[data-count='2']");
+      expect(await four.getAttribute("title")).toStartWith("2 up to 4.00 s");
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "a histogram is a heat map as well: what was counted in each bucket between two exports",
+    async () => {
+      await start();
+      await sendMetrics(0, [1, 0, 0]);
+      await sendMetrics(10, [91, 9, 0]);
+      await sendMetrics(20, [91, 9, 4]);
+      // The program began anew: all that it has counted is new.
+      await sendMetrics(30, [2, 0, 0]);
+      const page = await open("/metrics-view?name=http.server.request.duration");
+      await page.getByRole("button", { name: "Heat map" }).click();
+      const heat = page.locator(".heat");
+      await eventually(
+        () => heat.locator(".bound").allTextContents(),
+        ["over 100.0 ms", "up to 100.0 ms", "up to 25.0 ms"],
+      );
+      const counts = await heat
+        .locator(".cell")
+        .evaluateAll((cells) => cells.map((cell) => cell.getAttribute("data-count")));
+      expect(counts.join(" ")).toBe("0 4 0 9 0 0 90 0 2");
+      await page.reload();
+      await heat.waitFor();
+      await page.getByRole("button", { name: "Percentiles" }).click();
+      await page.locator(".u-legend").waitFor();
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "log records are rows of the waterfall, where they were written, as long as they are wanted",
     async () => {
       await start();
@@ -1105,11 +1181,14 @@ describe.if(chromiumPath !== undefined)("for everybody", () => {
         "/logs",
         "/metrics-view",
         "/metrics-view?name=orders.placed",
+        "/metrics-view?name=http.server.request.duration&as=heat",
       ]) {
         await page.goto(store.queryUrl + path);
         await page.getByText("live").first().waitFor();
         await page
-          .locator(".traces li, .groups tr, .row, .flame canvas, .note, .compare tr, .u-legend")
+          .locator(
+            ".traces li, .groups tr, .row, .flame canvas, .note, .compare tr, .u-legend, .heat",
+          )
           .first()
           .waitFor();
         expect([path, await complaints(page)]).toEqual([path, []]);

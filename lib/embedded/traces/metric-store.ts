@@ -1,4 +1,10 @@
 /** The metrics in memory: each series with its latest points, within bounds. */
+import {
+  explicitBuckets,
+  type ExponentialPoint,
+  quantilePoints,
+  type SummaryPoint,
+} from "./exponential-buckets.ts";
 import type {
   Attribute,
   WireExemplar,
@@ -52,7 +58,7 @@ interface Exemplar {
 }
 
 /** OTLP's data points, of all kinds, as far as they are read. */
-interface DataPoint {
+interface DataPoint extends ExponentialPoint, SummaryPoint {
   readonly timeUnixNano?: string;
   readonly attributes?: readonly KeyValue[];
   readonly asDouble?: number;
@@ -178,9 +184,10 @@ export class MetricStore {
 
   #addMetric(metric: OtlpMetric, service: string, instance: unknown): void {
     const { name = "", unit = "", description = "" } = metric;
-    const points = metric.sum ?? metric.gauge ?? metric.histogram;
+    const points = pointsOf(metric);
     if (!points || !name) return;
-    const type = metric.histogram ? "histogram" : metric.sum?.isMonotonic ? "counter" : "gauge";
+    const isHistogram = metric.histogram ?? metric.exponentialHistogram;
+    const type = isHistogram ? "histogram" : metric.sum?.isMonotonic ? "counter" : "gauge";
     const isCumulative = points.aggregationTemporality === CUMULATIVE;
     for (const point of points.dataPoints ?? []) {
       const attributes = (point.attributes ?? []).map(({ key, value }): Attribute => [
@@ -224,6 +231,21 @@ export class MetricStore {
     this.#bytes += bytes - series.bytes;
     series.bytes = bytes;
   }
+}
+
+/** All kinds of points as numbers, or as histograms with bounds. */
+function pointsOf(metric: OtlpMetric): Points | undefined {
+  const { sum, gauge, histogram, exponentialHistogram, summary } = metric;
+  if (exponentialHistogram) {
+    const { dataPoints = [] } = exponentialHistogram;
+    return {
+      ...exponentialHistogram,
+      dataPoints: dataPoints.map((point) => ({ ...point, ...explicitBuckets(point) })),
+    };
+  }
+  if (summary)
+    return { ...summary, dataPoints: (summary.dataPoints ?? []).flatMap(quantilePoints) };
+  return sum ?? gauge ?? histogram;
 }
 
 function pointOf(point: DataPoint): WireMetricPoint {

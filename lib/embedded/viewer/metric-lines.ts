@@ -47,9 +47,16 @@ function growth(before: number, now: number): number {
   return now >= before ? now - before : now;
 }
 
-/** Percentiles of what came between two exports, over all series together. */
-function percentiles(series: readonly WireSeries[]): Line[] {
-  const bounds = series[0]?.points[0]?.bounds ?? [];
+/** What a histogram counted, exports together by their times. */
+export interface Counted {
+  /** Upper bounds of the buckets but the last. */
+  readonly bounds: readonly number[];
+  /** In the order of time, in seconds since 1970; what came since the export before, bucket by bucket. */
+  readonly columns: readonly (readonly [time: number, buckets: readonly number[]])[];
+}
+
+/** @returns what came between two exports, over all series of a histogram together */
+export function countedOver(series: readonly WireSeries[]): Counted {
   const byTime = new Map<number, number[]>();
   for (const { points, isCumulative } of series) {
     for (const [index, point] of points.entries()) {
@@ -62,11 +69,18 @@ function percentiles(series: readonly WireSeries[]): Line[] {
       for (const [at, count] of buckets.entries()) sums[at] = (sums[at] ?? 0) + count;
     }
   }
-  const times = [...byTime].sort(([a], [b]) => a - b);
+  return {
+    bounds: series[0]?.points[0]?.bounds ?? [],
+    columns: [...byTime].sort(([a], [b]) => a - b),
+  };
+}
+
+function percentiles(series: readonly WireSeries[]): Line[] {
+  const { bounds, columns } = countedOver(series);
   return QUANTILES.map((share) => ({
     label: `p${share * 100}`,
     service: "",
-    points: times.flatMap(([time, buckets]) => {
+    points: columns.flatMap(([time, buckets]) => {
       const value = quantile(bounds, buckets, share);
       return value === undefined ? [] : [[time, value] as const];
     }),

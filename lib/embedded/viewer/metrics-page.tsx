@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { stats } from "./api.ts";
 import { clockTime, count, duration } from "./format.ts";
+import { HeatMap } from "./heat-map.tsx";
 import { labelOf, linesOf } from "./metric-lines.ts";
 import { parameter, query, setQuery } from "./router.ts";
 import { learnServices, services } from "./service.tsx";
@@ -78,6 +79,7 @@ export function MetricsPage() {
 
 function Metric({ metric, series }: { metric: WireMetric; series: readonly WireSeries[] }) {
   const format = formatOf(metric);
+  const asHeat = metric.type === "histogram" && parameter("as") === "heat";
   const exemplars = series.flatMap((one) => one.exemplars).toSorted((a, b) => b.time - a.time);
   return (
     <>
@@ -99,8 +101,26 @@ function Metric({ metric, series }: { metric: WireMetric; series: readonly WireS
             ))}
           </select>
         </label>
+        {metric.type === "histogram" && (
+          <span role="group" aria-label="Show as" class="switch">
+            {["percentiles", "heat"].map((view) => (
+              <button
+                key={view}
+                type="button"
+                aria-pressed={asHeat === (view === "heat")}
+                onClick={() => setQuery({ as: view === "heat" ? view : undefined })}
+              >
+                {view === "heat" ? "Heat map" : "Percentiles"}
+              </button>
+            ))}
+          </span>
+        )}
       </p>
-      <Chart metric={metric} series={series} format={format} />
+      {asHeat ? (
+        <HeatMap name={metric.name} series={series} format={format} />
+      ) : (
+        <Chart metric={metric} series={series} format={format} />
+      )}
       <div class="wide-table" role="region" aria-label="Series" tabIndex={0}>
         <table class="groups">
           <thead>
