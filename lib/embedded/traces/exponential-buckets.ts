@@ -41,7 +41,7 @@ export function explicitBuckets(point: ExponentialPoint): {
   bucketCounts: string[];
 } {
   const { scale = 0, zeroCount = 0, positive = {}, negative = {} } = point;
-  const counts = new Array<number>(BOUNDS.length + 1).fill(0);
+  const counts = Array.from({ length: BOUNDS.length + 1 }, () => 0);
   const add = (at: number, count: number) => (counts[at] = (counts[at] ?? 0) + count);
   add(0, Number(zeroCount));
   for (const count of negative.bucketCounts ?? []) add(0, Number(count));

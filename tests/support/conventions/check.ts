@@ -12,7 +12,7 @@ import type { Attributes, RecordedPoint, RecordedSpan } from "./recorded.ts";
 import {
   CODE_ATTRIBUTES,
   FAULT_ATTRIBUTE,
-  INJECTED_ATTRIBUTE,
+  INJECTED_ATTRIBUTES,
   RESOURCE_ATTRIBUTES,
   SPAN_EVENTS,
   SPAN_TYPES,
@@ -76,7 +76,7 @@ function expectType(results: Results, type: SpanType): void {
   results.expect(`${type.id}: name is ${type.nameForm}`);
   results.expect(`${type.id}: kind is ${type.kind}`);
   for (const [key, rule] of Object.entries(type.attributes)) {
-    if (key === INJECTED_ATTRIBUTE && !HAS_LEARNING) continue;
+    if (key in INJECTED_ATTRIBUTES && !HAS_LEARNING) continue;
     results.expect(attributeRuleName(type.id, key, rule));
   }
   for (const rule of Object.keys(type.extra ?? {})) results.expect(`${type.id}: ${rule}`);

@@ -70,22 +70,19 @@ export const CODE_ATTRIBUTES: Record<string, AttributeRule> = {
 /** On any span that a learning switch has struck; the flows run without them. */
 export const FAULT_ATTRIBUTE = "orderflow.fault";
 
-/** The header that a span sent, where code locations are on. */
-export const INJECTED_ATTRIBUTE = "orderflow.propagation.traceparent";
-
-export const BAGGAGE_ATTRIBUTE = "orderflow.propagation.baggage";
-
-const injected: AttributeRule = {
-  type: "string",
-  level: "recommended",
-  form: /^00-[0-9a-f]{32}-[0-9a-f]{16}-0[0-9a-f]$/,
-  about: "with code locations on: the `traceparent` that was sent along",
-};
-
-const injectedBaggage: AttributeRule = {
-  type: "string",
-  level: "recommended",
-  about: "the `baggage` likewise, without the values of members that are secret by their names",
+/** The headers that a span sent: seen where code locations are on. */
+export const INJECTED_ATTRIBUTES: Readonly<Record<string, AttributeRule>> = {
+  "orderflow.propagation.traceparent": {
+    type: "string",
+    level: "recommended",
+    form: /^00-[0-9a-f]{32}-[0-9a-f]{16}-0[0-9a-f]$/,
+    about: "with code locations on: the `traceparent` that was sent along",
+  },
+  "orderflow.propagation.baggage": {
+    type: "string",
+    level: "recommended",
+    about: "the `baggage` likewise, without the values of members that are secret by their names",
+  },
 };
 
 const METHODS = /^(CONNECT|DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT|TRACE|QUERY|_OTHER)$/;
@@ -203,8 +200,7 @@ const HTTP_CLIENT: SpanType = {
       about: "from the second try on: 1, 2, …",
     },
     "error.type": { ...errorType, about: "the status (4xx, 5xx), else the error's code or class" },
-    [INJECTED_ATTRIBUTE]: injected,
-    [BAGGAGE_ATTRIBUTE]: injectedBaggage,
+    ...INJECTED_ATTRIBUTES,
   },
   extra: {
     "status is ERROR exactly for 4xx, 5xx and no answer": (span) => {
@@ -346,8 +342,7 @@ const CREATE: SpanType = {
   attributes: {
     ...messaging("create"),
     "kafka.message.key": { ...messageKey, level: "required" },
-    [INJECTED_ATTRIBUTE]: injected,
-    [BAGGAGE_ATTRIBUTE]: injectedBaggage,
+    ...INJECTED_ATTRIBUTES,
   },
 };
 
