@@ -122,6 +122,16 @@ export function spansOf(trace: OtlpTrace): SpanInContext[] {
   });
 }
 
+/** Whether one of the trace's spans is such a one; stops at the first that is, with nothing made for the others. */
+export function someSpan(trace: OtlpTrace, isSuch: (context: SpanInContext) => boolean): boolean {
+  return trace.resourceSpans.some(({ resource = {}, scopeSpans = [] }) => {
+    const service = String(attribute(resource.attributes, "service.name") ?? "");
+    return scopeSpans.some(({ scope = {}, spans = [] }) =>
+      spans.some((span) => isSuch({ span, scope, resource, service })),
+    );
+  });
+}
+
 /**
  * @returns the id of the span's parent; undefined for a root. OTLP's way to say that is an empty id, and
  *   some senders write it as zeros, which are no id of anything
@@ -164,7 +174,11 @@ export function plainValue(value: AnyValue | undefined): unknown {
   return value?.stringValue ?? value?.boolValue ?? value?.doubleValue ?? value?.bytesValue ?? null;
 }
 
-/** @returns a time of OTLP in microseconds, cut off, which a number holds exactly; 0 where it is missing */
+/**
+ * @param timeUnixNano decimal digits
+ * @returns a time of OTLP in microseconds, cut off, which a number holds exactly; 0 where it is missing
+ */
 export function microsOf(timeUnixNano: string | undefined): number {
-  return Number(BigInt(timeUnixNano ?? "0") / 1000n);
+  // Without its last three digits: a search does this for every span, and BigInt takes twice as long.
+  return Number(timeUnixNano?.slice(0, -3) ?? 0);
 }

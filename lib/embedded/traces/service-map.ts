@@ -84,7 +84,7 @@ export function mapOf(traces: readonly StoredTrace[]): Pick<WireMap, "nodes" | "
 function count(calls: Calls, context: SpanInContext): void {
   const { startTimeUnixNano, endTimeUnixNano } = context.span;
   calls.durationsUs.push(Math.max(0, microsOf(endTimeUnixNano) - microsOf(startTimeUnixNano)));
-  if (hasFailed(context)) calls.errors += 1;
+  if (hasFailed(context.span)) calls.errors += 1;
 }
 
 /** What a span calls that has no spans of its own: a database, or a topic. */

@@ -50,7 +50,7 @@ export function* textsOfResource({ attributes = [] }: Resource): Generator<strin
 }
 
 /** Whether it is a failed span, as its status says. */
-export function hasFailed({ span }: SpanInContext): boolean {
+export function hasFailed(span: OtlpSpan): boolean {
   return span.status?.code === 2;
 }
 

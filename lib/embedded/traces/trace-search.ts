@@ -1,6 +1,6 @@
 /** Searching the traces that are kept: by what their spans are called, say, and how long they took. */
 import { serviceNameOf } from "./jaeger-json.ts";
-import { microsOf, type SpanInContext, spansOf } from "./otlp.ts";
+import { microsOf, type SpanInContext, someSpan } from "./otlp.ts";
 import { hasAttribute, hasFailed, textsOf } from "./span-terms.ts";
 import type { StoredTrace, TraceRing } from "./trace-ring.ts";
 
@@ -32,7 +32,7 @@ export function searchTraces(ring: TraceRing, query: TraceQuery): StoredTrace[] 
 /** Whether a trace is as asked for; of one that is in no index. */
 export function isFoundBy(trace: StoredTrace, query: TraceQuery): boolean {
   const { text } = query;
-  if (text && !spansOf(trace).some((context) => spanContains(context, text))) return false;
+  if (text && !someSpan(trace, (context) => spanContains(context, text))) return false;
   return isAsked(trace, query);
 }
 
@@ -46,7 +46,7 @@ function isAsked(trace: StoredTrace, query: TraceQuery): boolean {
   if (trace.startTimeUs < (query.fromUs ?? 0)) return false;
   if (trace.startTimeUs > (query.toUs ?? Number.POSITIVE_INFINITY)) return false;
   if (!asksSpan) return lasts(trace.endTimeUs - trace.startTimeUs, query);
-  return spansOf(trace).some((context) => matches(context, query));
+  return someSpan(trace, (context) => matches(context, query));
 }
 
 /** Whether one span is as asked for, but for the text, which may stand in another. */
@@ -54,9 +54,11 @@ function matches(context: SpanInContext, query: TraceQuery): boolean {
   const { span, resource } = context;
   if (query.service !== undefined && serviceNameOf(resource) !== query.service) return false;
   if (query.operation !== undefined && (span.name ?? "") !== query.operation) return false;
-  if (query.status !== undefined && hasFailed(context) !== (query.status === "error")) return false;
+  if (query.status !== undefined && hasFailed(context.span) !== (query.status === "error"))
+    return false;
   const { attributes = [] } = query;
   if (!attributes.every(({ key, value }) => hasAttribute(context, key, value))) return false;
+  if (query.minDurationUs === undefined && query.maxDurationUs === undefined) return true;
   return lasts(microsOf(span.endTimeUnixNano) - microsOf(span.startTimeUnixNano), query);
 }
 

@@ -1,7 +1,7 @@
 /** What a list of traces says of each: what it was about, how long, how much, and what failed. */
 import type { WireSummary } from "../viewer/wire.ts";
 import { serviceNameOf } from "./jaeger-json.ts";
-import { microsOf, parentIdOf, type SpanInContext, spansOf } from "./otlp.ts";
+import { microsOf, type OtlpSpan, parentIdOf } from "./otlp.ts";
 import { hasFailed } from "./span-terms.ts";
 import type { StoredTrace } from "./trace-ring.ts";
 
@@ -16,19 +16,24 @@ export function summaryOf(trace: StoredTrace): WireSummary {
   return summary;
 }
 
+/** Of every trace that is found first: over each of their spans, so with nothing made for one. */
 function summarize(trace: StoredTrace): WireSummary {
   const services = new Map<string, number>();
   let errors = 0;
-  let first: SpanInContext | undefined;
-  for (const context of spansOf(trace)) {
-    const service = serviceNameOf(context.resource);
-    services.set(service, (services.get(service) ?? 0) + 1);
-    if (hasFailed(context)) errors += 1;
-    if (!first || isBefore(context, first)) first = context;
+  let first: First | undefined;
+  for (const { resource = {}, scopeSpans = [] } of trace.resourceSpans) {
+    const service = serviceNameOf(resource);
+    for (const { spans = [] } of scopeSpans) {
+      services.set(service, (services.get(service) ?? 0) + spans.length);
+      for (const span of spans) {
+        if (hasFailed(span)) errors += 1;
+        if (!first || isBefore(span, first.span)) first = { span, service };
+      }
+    }
   }
   return {
     traceId: trace.traceId,
-    service: first ? serviceNameOf(first.resource) : "",
+    service: first?.service ?? "",
     name: first?.span.name ?? "",
     hasRoot: first !== undefined && parentIdOf(first.span) === undefined,
     startUs: trace.startTimeUs,
@@ -40,10 +45,15 @@ function summarize(trace: StoredTrace): WireSummary {
   };
 }
 
+interface First {
+  readonly span: OtlpSpan;
+  readonly service: string;
+}
+
 /** A root is before all others; else the earlier start is. */
-function isBefore(a: SpanInContext, b: SpanInContext): boolean {
-  const rootA = parentIdOf(a.span) === undefined;
-  const rootB = parentIdOf(b.span) === undefined;
+function isBefore(a: OtlpSpan, b: OtlpSpan): boolean {
+  const rootA = parentIdOf(a) === undefined;
+  const rootB = parentIdOf(b) === undefined;
   if (rootA !== rootB) return rootA;
-  return microsOf(a.span.startTimeUnixNano) < microsOf(b.span.startTimeUnixNano);
+  return microsOf(a.startTimeUnixNano) < microsOf(b.startTimeUnixNano);
 }
