@@ -67,7 +67,12 @@ async function run(args: readonly string[]): Promise<void> {
 function options(): MigrateOptions {
   const postgresUrl = secret(process.env, "POSTGRES_URL");
   if (!postgresUrl) throw new MigrateError("POSTGRES_URL is not set, nor is POSTGRES_URL_FILE");
-  return { postgresUrl, migrationsPath: migrationsPath(), onStep: printStep };
+  return {
+    postgresUrl,
+    migrationsPath: migrationsPath(),
+    onStep: printStep,
+    onWarning: printWarning,
+  };
 }
 
 function migrationsPath(): string | undefined {
@@ -95,6 +100,10 @@ function versionNumber(argument: string | undefined): number | null {
 
 function printStep(step: Step, durationMs: number): void {
   console.log(`${step.file} (${durationMs.toFixed(1)} ms)`);
+}
+
+function printWarning(line: string): void {
+  console.error(`migrate: ${line}`);
 }
 
 function printRun({ from, to }: { from: number | null; to: number | null }): void {

@@ -267,6 +267,138 @@ describe("the book", () => {
   });
 });
 
+describe("a file", () => {
+  test.each([
+    ["a role", "create role ROLE; grant create on schema public to ROLE; set role ROLE;"],
+    ["a time limit", "set statement_timeout = 1;"],
+    ["a session that only reads", "set default_transaction_read_only = on;"],
+    ["an isolation level", "set default_transaction_isolation = 'serializable';"],
+    ["another schema", "create schema app; set search_path to app;"],
+    ["another encoding", "set client_encoding to latin1;"],
+    ["a temporary table", "create temporary table u (id integer);"],
+    ["a lock", "select pg_advisory_lock(1);"],
+  ])("that leaves %s behind leaves it to nobody", async (_what, sets) => {
+    const role = `migrate_test_role_${databaseName.slice(-12)}`;
+    await writeMigrations({
+      "000001_sets.up.sql": sets.replaceAll("ROLE", role),
+      "000002_u.up.sql": "create table u (name text default 'café'); insert into u default values;",
+    });
+    const options = { postgresUrl, migrationsPath: folder };
+    try {
+      // One by one is the same as all in one go.
+      if (sets.includes("search_path")) await migrateUp({ ...options, stepsMax: 1 });
+      expect(await migrateUp(options)).toMatchObject({ to: 2 });
+      expect(await readRows()).toEqual([{ version: "2", dirty: false }]);
+      expect(await query("select name from public.u")).toEqual([{ name: "café" }]);
+      expect(
+        await query(
+          "select tableowner = session_user as ours from pg_tables where tablename = 'u'",
+        ),
+      ).toEqual([{ ours: true }]);
+    } finally {
+      await query(`drop table if exists public.u`);
+      if (sets.includes("ROLE")) await query(`drop owned by ${role}`);
+      if (sets.includes("ROLE")) await query(`drop role ${role}`);
+    }
+  });
+
+  test("whose open transaction cannot be committed has not run", async () => {
+    await writeMigrations({
+      "000001_late.up.sql": `create table public.t (id integer unique deferrable initially deferred);
+        begin; insert into public.t values (1), (1);`,
+    });
+    await expect(migrateUp({ postgresUrl, migrationsPath: folder })).rejects.toThrow(
+      "000001_late.up.sql: duplicate key value",
+    );
+    expect(await readRows()).toEqual([{ version: "1", dirty: true }]);
+  });
+
+  test.each([
+    ["is not UTF-8", Uint8Array.of(0x63, 0x61, 0x66, 0xe9)],
+    ["is not UTF-8", new Uint8Array(Buffer.from("\uFEFFselect 1;", "utf16le"))],
+    ["holds a NUL byte", new TextEncoder().encode("select 1;\0drop table t;")],
+  ])("that %s is refused by name, and so are those before it", async (what, bytes) => {
+    await writeMigrations({ "000001_good.up.sql": "create table public.good ();" });
+    await writeFile(join(folder, "000002_bad.up.sql"), bytes);
+
+    await expect(migrateUp({ postgresUrl, migrationsPath: folder })).rejects.toThrow(
+      `000002_bad.up.sql ${what}; nothing has run`,
+    );
+    expect(await readRows()).toEqual([]);
+    expect(await query("select to_regclass('public.good') as good")).toEqual([{ good: null }]);
+  });
+});
+
+describe("a migration that comes under a lower number than the database has reached", () => {
+  const files = {
+    "000001_a.up.sql": "create table public.a ();",
+    "000001_a.down.sql": "drop table public.a;",
+    "000005_c.up.sql": "create table public.c ();",
+    "000005_c.down.sql": "drop table public.c;",
+  };
+  const late = {
+    "000003_b.up.sql": "create table public.b ();",
+    "000003_b.down.sql": "drop table public.b;",
+  };
+  const warning =
+    "000003_b.up.sql has not run and never will: the database was past its version when it came " +
+    "(it is at 5); give it a higher one";
+  const warned: string[] = [];
+  const options = () => ({
+    postgresUrl,
+    migrationsPath: folder,
+    onWarning: (line: string) => void warned.push(line),
+  });
+  beforeEach(() => void warned.splice(0));
+
+  test("is told, by every run, and is not undone either", async () => {
+    await writeMigrations(files);
+    await migrateUp(options());
+    expect(warned).toEqual([]);
+    await writeMigrations(late);
+    expect(await migrateUp(options())).toEqual({ from: 5, to: 5 });
+    expect(await migrateUp(options())).toEqual({ from: 5, to: 5 });
+    expect(warned).toEqual([warning, warning]);
+    expect(await migrateDown({ ...options(), stepsMax: 1 })).toEqual({ from: 5, to: 1 });
+    // From here on it is a step as any other.
+    expect(await migrateUp(options())).toEqual({ from: 1, to: 5 });
+    expect(warned).toHaveLength(2);
+    expect(await query("select to_regclass('public.b')::text as b")).toEqual([{ b: "b" }]);
+  });
+
+  test("counts as run after force, as somebody has run it by hand", async () => {
+    await writeMigrations(files);
+    await migrateUp(options());
+    await writeMigrations(late);
+    await forceVersion({ ...options(), version: 5 });
+    await migrateUp(options());
+    expect(warned).toEqual([]);
+  });
+
+  test("is told on the command line", async () => {
+    await writeMigrations(files);
+    await migrateUp(options());
+    await writeMigrations(late);
+    expect(await runWith({ MIGRATIONS_PATH: folder }, "up")).toEqual({
+      status: 0,
+      out: "no change\n",
+      err: `migrate: ${warning}\n`,
+    });
+  });
+
+  test("is not suspected of what golang-migrate ran, or undid", async () => {
+    await writeMigrations({ ...files, ...late });
+    await migrateUp({ ...options(), stepsMax: 1 });
+    await query("create table public.b (); create table public.c ()");
+    await query("update public.schema_migrations set version = 5");
+    expect(await migrateUp(options())).toEqual({ from: 5, to: 5 });
+    await query("drop table public.c");
+    await query("update public.schema_migrations set version = 3");
+    expect(await migrateUp(options())).toEqual({ from: 3, to: 5 });
+    expect(warned).toEqual([]);
+  });
+});
+
 describe("a migration that fails", () => {
   test("is undone, leaves the database dirty, and goes through after force", async () => {
     await writeMigrations({
@@ -333,12 +465,21 @@ describe("a migration that fails", () => {
 });
 
 describe("a run", () => {
-  test("that lost its lock on the way is an error, whatever else went well", async () => {
+  test("whose file gives all locks back keeps its own", async () => {
     await writeMigrations({ "000001_unlock.up.sql": "select pg_advisory_unlock_all();" });
 
-    await expect(migrateUp({ postgresUrl, migrationsPath: folder })).rejects.toThrow(
-      "the migration lock was not ours any more",
-    );
+    expect(await migrateUp({ postgresUrl, migrationsPath: folder })).toEqual({ from: null, to: 1 });
+  });
+
+  test("whose lock went with its session is an error, whatever else went well", async () => {
+    await writeMigrations({
+      "000001_end_others.up.sql": `select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name = 'orderflow-migrate'
+          and pid <> pg_backend_pid();`,
+    });
+
+    await expect(migrateUp({ postgresUrl, migrationsPath: folder })).rejects.toThrow("PostgreSQL:");
+    expect(await readRows()).toEqual([{ version: "1", dirty: true }]);
   });
 
   test("does not wait for ever for its own book", async () => {
@@ -370,7 +511,8 @@ describe("a run", () => {
       endless.catch(() => {});
       const findIt = "from pg_stat_activity where query = 'select pg_sleep(600);'";
       await until(async () => (await query(`select 1 ${findIt}`)).length > 0);
-      proxy.connections.at(0)?.silence();
+      // The first one holds the lock; the second is the file's own.
+      proxy.connections.at(1)?.silence();
       await query(`select pg_terminate_backend(pid) ${findIt}`);
       await expect(endless).rejects.toThrow("the server has ended the session that ran it");
       expect(await readRows()).toEqual([{ version: "2", dirty: true }]);

@@ -1,4 +1,6 @@
-// The book golang-migrate keeps in the database: one row that says which version the schema is at.
+// The book golang-migrate keeps in the database: one row that says which version the schema is at. And our
+// own list beside it, of the migrations that have run: the book alone cannot tell one that was added later
+// under a lower number, and so has not.
 
 import type { MigrationSession } from "./connection.ts";
 
@@ -14,25 +16,32 @@ export interface BookEntry {
 // search_path. Here it is named, as every table is.
 const BOOK = "public.schema_migrations";
 
+const LIST = "public.schema_migrations_applied";
+
 /** golang-migrate's number for "before the first migration". */
 export const NO_VERSION = -1;
 
 /**
- * Creates the book where it is missing. Call it under the migration lock.
+ * Creates the book and the list where they are missing. Call it under the migration lock.
  * @see https://github.com/golang-migrate/migrate/blob/v4.19.0/database/postgres/postgres.go
  */
 export async function ensureBook(session: MigrationSession): Promise<void> {
   // Asked first, since CREATE … IF NOT EXISTS needs the right to create even where there is nothing
   // to do.
-  if (await bookExists(session)) return;
+  if (!(await tableExists(session, BOOK))) {
+    await session.ask(
+      `create table if not exists ${BOOK} (version bigint not null primary key, dirty boolean not null)`,
+    );
+  }
+  if (await tableExists(session, LIST)) return;
   await session.ask(
-    `create table if not exists ${BOOK} (version bigint not null primary key, dirty boolean not null)`,
+    `create table if not exists ${LIST} (version bigint not null primary key, applied_at timestamptz not null default now())`,
   );
 }
 
 /** Reads the book; a database without one is before the first migration. */
 export async function readBook(session: MigrationSession): Promise<BookEntry> {
-  if (!(await bookExists(session))) return { version: null, dirty: false };
+  if (!(await tableExists(session, BOOK))) return { version: null, dirty: false };
   // Bun returns a bigint column as a string.
   const rows = await session.ask<{ version: string; dirty: boolean }>(
     `select version, dirty from ${BOOK} limit 1`,
@@ -51,14 +60,54 @@ export async function writeBook(session: MigrationSession, entry: BookEntry): Pr
     version === null && !dirty
       ? ""
       : `insert into ${BOOK} (version, dirty) values (${version ?? NO_VERSION}, ${dirty});`;
-  // An explicit BEGIN: a file that left its own transaction open is then committed together with
-  // this row, never rolled back while the book says that it ran.
-  await session.ask(`begin; truncate ${BOOK}; ${insert} commit`);
+  const list = dirty ? "" : listSql(version, version === null ? [] : [version]);
+  await session.ask(`begin; truncate ${BOOK}; ${insert} ${list} commit`);
 }
 
-async function bookExists(session: MigrationSession): Promise<boolean> {
+/**
+ * Brings the list to where the book is: golang-migrate, which knows no list, may have worked in between.
+ * Call it under the migration lock, with a book that is clean.
+ * @param version as the book says
+ * @param known versions that there are files for
+ * @returns the versions of the list, all of them up to `version`
+ */
+export async function readList(
+  session: MigrationSession,
+  version: number | null,
+  known: readonly number[],
+): Promise<Set<number>> {
+  const list = async () =>
+    (await session.ask<{ version: string }>(`select version from ${LIST}`)).map((row) =>
+      Number(row.version),
+    );
+  // What it has not seen is taken to be what golang-migrate ran: all above the last that it has.
+  const last = Math.max(NO_VERSION, ...(await list()));
+  const unseen = known.filter(
+    (one) => version !== null && (one === version || (one > last && one < version)),
+  );
+  await session.ask(`begin; ${listSql(version, unseen)} commit`);
+  return new Set(await list());
+}
+
+/** Says that all of these have run, whoever ran them. */
+export async function writeList(
+  session: MigrationSession,
+  version: number | null,
+  applied: readonly number[],
+): Promise<void> {
+  await session.ask(`begin; ${listSql(version, applied)} commit`);
+}
+
+/** Adds to the list, and ends it at the book's version. */
+function listSql(version: number | null, added: readonly number[]): string {
+  const values = added.map((one) => `(${one})`).join(", ");
+  const insert = values && `insert into ${LIST} (version) values ${values} on conflict do nothing;`;
+  return `delete from ${LIST} where version > ${version ?? NO_VERSION}; ${insert}`;
+}
+
+async function tableExists(session: MigrationSession, table: string): Promise<boolean> {
   const rows = await session.ask<{ found: boolean }>(
-    `select to_regclass('${BOOK}') is not null as found`,
+    `select to_regclass('${table}') is not null as found`,
   );
   return rows[0]?.found === true;
 }

@@ -1,4 +1,5 @@
-// The one connection a migration run uses, and PostgreSQL's errors as one line.
+// The sessions of a migration run: one that holds the lock and keeps the book, one more for each file. And
+// PostgreSQL's errors as one line.
 
 import { SQL, type ReservedSQL } from "bun";
 
@@ -27,7 +28,7 @@ export interface MigrateLimits {
 
 const DEFAULT_LIMITS: MigrateLimits = { answerMs: 60_000, watchMs: 30_000 };
 
-/** The one session of a run: what it locks, it holds. */
+/** The session of a run that no file has touched: what it locks, it holds. */
 export interface MigrationSession {
   /**
    * Runs a statement of the tool's own.
@@ -35,15 +36,25 @@ export interface MigrationSession {
    */
   ask<Row>(text: string): Promise<Row[]>;
   /**
-   * Runs a migration file. It may rightly take hours, so that there is no limit, but the server is
-   * asked every now and then whether the session is still there.
+   * Opens a session for one file, which is as new: a role, a search_path or a time limit that the file
+   * sets is gone with it, and so is a temporary table.
+   * @throws MigrateError where it cannot be opened
+   */
+  openFile(): Promise<FileSession>;
+}
+
+/** A session that one migration file has for itself. */
+export interface FileSession extends AsyncDisposable {
+  /**
+   * Runs the file, and commits what it left open. It may rightly take hours, so that there is no limit,
+   * but the server is asked every now and then whether the session is still there.
    * @throws SQL.PostgresError; MigrateError where the session is gone
    */
-  runFile(text: string): Promise<void>;
+  run(text: string): Promise<void>;
 }
 
 /**
- * Opens one connection, hands it to `work`, and closes it, also after a failure.
+ * Opens a connection, hands it to `work`, and closes it, also after a failure.
  * @param postgresUrl `postgres://user:password@host:port/database`
  * @throws MigrateError for a bad URL, where PostgreSQL does not answer within 10 s or refuses, where
  *   a pooler stands before it, and for any PostgreSQL error that `work` lets through
@@ -59,14 +70,12 @@ export async function withConnection<T>(
     const ask = <Row>(text: string) => answerInTime<Row>(reserved.unsafe(text), limits.answerMs);
     const [found] = await ask<{ direct: boolean }>(`select ${IS_DIRECT_SQL} as direct`);
     if (!found?.direct) throw new MigrateError(throughPooler(address));
-    const [identity] = await ask<SessionIdentity>(IDENTITY_SQL);
-    const isThere = () => hasSession(postgresUrl, address, identity, limits.answerMs);
-    const session: MigrationSession = {
-      ask,
-      async runFile(text) {
-        await whileSessionLives(reserved.unsafe(text).execute(), isThere, limits.watchMs);
-      },
-    };
+    // It waits in silence while a file runs: a server's limit for idle sessions is not for it.
+    await ask(
+      "select set_config(name, '0', false) from pg_settings where name = 'idle_session_timeout'",
+    );
+    const openFile = () => openFileSession(postgresUrl, address, limits);
+    const session: MigrationSession = { ask, openFile };
     return await work(session, databaseName);
   } catch (error) {
     if (!(error instanceof SQL.PostgresError)) throw error;
@@ -133,6 +142,32 @@ async function connect(
     throw new MigrateError(`cannot connect to PostgreSQL at ${address}: ${reason}`, {
       cause: error,
     });
+  }
+}
+
+async function openFileSession(
+  postgresUrl: string,
+  address: string,
+  { answerMs, watchMs }: MigrateLimits,
+): Promise<FileSession> {
+  const { pool, reserved } = await connect(postgresUrl, address);
+  const close = () => pool.close({ timeout: 0 });
+  try {
+    const asked = reserved.unsafe<SessionIdentity[]>(IDENTITY_SQL).execute();
+    const [identity] = await answerInTime(asked, answerMs);
+    const isThere = () => hasSession(postgresUrl, address, identity, answerMs);
+    const runAll = async (text: string) => {
+      await reserved.unsafe(text);
+      // What the file began and did not end, golang-migrate commits, too. Elsewhere this is a warning.
+      await reserved.unsafe("commit");
+    };
+    return {
+      run: (text) => whileSessionLives(runAll(text), isThere, watchMs),
+      [Symbol.asyncDispose]: close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
   }
 }
 

@@ -3,6 +3,7 @@
 // migration  a numbered change of the schema: NNNNNN_name.up.sql, and .down.sql to undo it
 // version    the number of the migration applied last; what the schema is "at"
 // book       table public.schema_migrations: one row, the version and whether it is dirty
+// list       table public.schema_migrations_applied, our own: which migrations have run
 // dirty      a file stopped half-way; a person has to look before anything else runs
 
 export type { BookEntry } from "./book.ts";

@@ -19,8 +19,8 @@ export interface Migration {
 const FILE_NAME = /^(?<digits>\d+)_(?<name>.+)\.(?<direction>up|down)\.sql$/;
 
 // Wider than FILE_NAME on purpose: what golang-migrate would run (`1_a.up.pgsql`) and what somebody
-// clearly meant as a migration (`12_foo.sql`) must not be passed over in silence.
-const LOOKS_LIKE_MIGRATION = /\.sql$|^\d+_.*\.(?:up|down)\./;
+// clearly meant as a migration (`12_foo.SQL`, `12-foo.up`) must not be passed over in silence.
+const LOOKS_LIKE_MIGRATION = /\.(?:pg|my)?sql$|^\d+[_.-]|\.(?:up|down)(?:\.|$)/i;
 
 const PROJECT_MIGRATIONS = fileURLToPath(new URL("../../migrations", import.meta.url));
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 
-import { migrationLockId } from "./migration-lock.ts";
+import { migrationLockId, withMigrationLock } from "./migration-lock.ts";
 
 // The numbers come from golang-migrate v4.19.0 itself:
 // database.GenerateAdvisoryLockId("/<name>", "public", "schema_migrations").
@@ -12,3 +12,16 @@ test.each([
 ])("the lock of database %s is the one that golang-migrate takes", (databaseName, lockId) => {
   expect(migrationLockId(databaseName)).toBe(lockId);
 });
+
+test("a lock that was not ours any more when it was given back is an error", async () => {
+  const answers = [{ locked: true }, { was_ours: false }];
+  const session = { ask: async () => [answers.shift()] as never[], openFile: notAsked };
+
+  await expect(withMigrationLock(session, "orderflow", 0, async () => {})).rejects.toThrow(
+    "the migration lock was not ours any more",
+  );
+});
+
+function notAsked(): never {
+  throw new Error("no file is run here");
+}

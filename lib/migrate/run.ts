@@ -5,7 +5,15 @@ import { join } from "node:path";
 
 import { SQL } from "bun";
 
-import { ensureBook, NO_VERSION, readBook, writeBook, type BookEntry } from "./book.ts";
+import {
+  ensureBook,
+  NO_VERSION,
+  readBook,
+  readList,
+  writeBook,
+  writeList,
+  type BookEntry,
+} from "./book.ts";
 import {
   describePostgresError,
   withConnection,
@@ -27,6 +35,8 @@ export interface MigrateOptions {
   readonly lockWaitMs?: number | undefined;
   /** Bounds of each wait for the server. */
   readonly limits?: MigrateLimits | undefined;
+  /** Told of what is not wrong with this run, but with the migrations: in one line. */
+  readonly onWarning?: ((line: string) => void) | undefined;
   /** Called after each file, with the time it took. */
   readonly onStep?: ((step: Step, durationMs: number) => void) | undefined;
 }
@@ -43,7 +53,14 @@ export async function migrateUp(
 ): Promise<{ from: number | null; to: number }> {
   return await runLocked(options, async (run) => {
     const from = await readCleanVersion(run);
-    const steps = planUp(run.migrations, from, options.stepsMax);
+    const { migrations, passedOver } = await withoutPassedOver(run, from);
+    for (const { upFile } of passedOver) {
+      options.onWarning?.(
+        `${upFile} has not run and never will: the database was past its version when it came ` +
+          `(it is at ${from}); give it a higher one`,
+      );
+    }
+    const steps = planUp(migrations, from, options.stepsMax);
     const to = steps.at(-1)?.to ?? from;
     if (to === null) throw new MigrateError(`there are no migrations in ${run.folder}`);
     await runSteps(run, steps, options.onStep);
@@ -62,7 +79,8 @@ export async function migrateDown(
 ): Promise<{ from: number | null; to: number | null }> {
   return await runLocked(options, async (run) => {
     const from = await readCleanVersion(run);
-    const steps = planDown(run.migrations, from, options.stepsMax);
+    const { migrations } = await withoutPassedOver(run, from);
+    const steps = planDown(migrations, from, options.stepsMax);
     await runSteps(run, steps, options.onStep);
     const last = steps.at(-1);
     return { from, to: last === undefined ? from : last.to };
@@ -78,7 +96,8 @@ export async function readVersion(postgresUrl: string): Promise<BookEntry> {
 }
 
 /**
- * Writes a version into the book, clean, and runs nothing: the last act of a repair by hand.
+ * Writes a version into the book, clean, and runs nothing: the last act of a repair by hand. All
+ * migrations up to it then count as run.
  * @param options.version one of the migrations' versions; null for "before the first"
  * @throws MigrateError where no migration has that version
  */
@@ -91,6 +110,12 @@ export async function forceVersion(
       throw new MigrateError(`no migration in ${folder} has version ${version}`);
     }
     await writeBook(session, { version, dirty: false });
+    const applied = migrations.map((migration) => migration.version);
+    await writeList(
+      session,
+      version,
+      applied.filter((one) => version !== null && one <= version),
+    );
   });
 }
 
@@ -122,25 +147,58 @@ async function readCleanVersion({ session, folder, migrations }: Run): Promise<n
   return version;
 }
 
+/** Those that came under a lower number than the database had reached are no step of any way. */
+async function withoutPassedOver(
+  { session, migrations }: Run,
+  current: number | null,
+): Promise<{ migrations: Migration[]; passedOver: Migration[] }> {
+  const versions = migrations.map(({ version }) => version);
+  const applied = await readList(session, current, versions);
+  const isPassedOver = ({ version }: Migration) =>
+    current !== null && version <= current && !applied.has(version);
+  return {
+    migrations: migrations.filter((migration) => !isPassedOver(migration)),
+    passedOver: migrations.filter(isPassedOver),
+  };
+}
+
 async function runSteps(
   { session, folder }: Run,
   steps: readonly Step[],
   onStep: MigrateOptions["onStep"],
 ): Promise<void> {
-  for (const step of steps) {
+  // All of them first: what cannot be read must not be found when half of the way is done.
+  const files = await Promise.all(
+    steps.map(async (step) => ({ step, statements: await readStatements(folder, step.file) })),
+  );
+  for (const { step, statements } of files) {
     const startMs = performance.now();
-    const statements = await Bun.file(join(folder, step.file)).text();
+    await using file = await session.openFile();
     await writeBook(session, { version: step.to, dirty: true });
     try {
       // The whole file in one simple query: PostgreSQL runs it as one transaction, unless the file
       // commits by itself. No time limit: a large backfill may rightly take hours.
-      await session.runFile(statements);
+      await file.run(statements);
     } catch (error) {
       throw new MigrateError(describeFailure(step, statements, error), { cause: error });
     }
     await writeBook(session, { version: step.to, dirty: false });
     onStep?.(step, performance.now() - startMs);
   }
+}
+
+/** @throws MigrateError where the file is no text that PostgreSQL would get as it stands there */
+async function readStatements(folder: string, file: string): Promise<string> {
+  const bytes = await Bun.file(join(folder, file)).bytes();
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new MigrateError(`${file} is not UTF-8; nothing has run`, { cause: error });
+  }
+  // On the wire it is the end of the statements: the rest of the file would be lost in silence.
+  if (text.includes("\0")) throw new MigrateError(`${file} holds a NUL byte; nothing has run`);
+  return text;
 }
 
 function describeFailure(step: Step, statements: string, error: unknown): string {
