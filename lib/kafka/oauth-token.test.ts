@@ -25,9 +25,9 @@ beforeEach(() => {
 });
 afterEach(() => server.stop(true));
 
-function source(secret = () => "s3cret", scope?: string) {
+function source(secret = () => "s3cret", options: { scope?: string; timeoutMs?: number } = {}) {
   const endpoint = new URL("/token", server.url);
-  return clientCredentials({ endpoint, clientId: "or:ders", clientSecret: secret, scope });
+  return clientCredentials({ endpoint, clientId: "or:ders", clientSecret: secret, ...options });
 }
 
 async function failure(work: Promise<unknown>): Promise<string> {
@@ -43,7 +43,7 @@ async function failure(work: Promise<unknown>): Promise<string> {
 }
 
 test("asks for a token with the client's credentials, form-encoded first", async () => {
-  expect(await source(() => "s 3/c&ret", "kafka read")()).toBe("token-1");
+  expect(await source(() => "s 3/c&ret", { scope: "kafka read" })()).toBe("token-1");
   const pair = Buffer.from((asked[0]?.authorization ?? "").replace("Basic ", ""), "base64");
   expect(pair.toString()).toBe("or%3Aders:s+3%2Fc%26ret");
   expect(asked[0]?.body).toBe("grant_type=client_credentials&scope=kafka+read");
@@ -125,12 +125,12 @@ describe("gives no token, and tells why without the secret, where", () => {
     expect(await failure(token())).toContain(server.url.host);
   });
 
-  test("it does not answer within 5 s", async () => {
+  test("it does not answer in time", async () => {
     const never = Promise.withResolvers<Response>();
     answer = () => never.promise;
     const startedMs = performance.now();
-    await failure(source()());
-    expect(performance.now() - startedMs).toBeLessThan(8_000);
+    await failure(source(() => "s3cret", { timeoutMs: 200 })());
+    expect(performance.now() - startedMs).toBeLessThan(4_000);
     never.resolve(new Response());
-  }, 20_000);
+  });
 });

@@ -9,6 +9,8 @@ export interface ClientCredentials {
   readonly clientSecret: () => string;
   /** What the token is to be good for; the server's default without it. */
   readonly scope?: string | undefined;
+  /** How long the server may take for an answer. @default 5_000 */
+  readonly timeoutMs?: number;
 }
 
 interface Token {
@@ -18,7 +20,7 @@ interface Token {
 }
 
 /** Below the time that kafkajs waits for a broker's connection to be authenticated (10 s). */
-const REQUEST_TIMEOUT_MS = 5_000;
+const TIMEOUT_MS_DEFAULT = 5_000;
 const ANSWER_BYTES_MAX = 64 * 1024;
 /** Asked anew once this part of its life is over: a broker may check it a little later than we do. */
 const RENEW_AFTER_PART = 0.8;
@@ -33,7 +35,7 @@ export class TokenError extends Error {
 /**
  * A source of access tokens by the client-credentials grant. A token is used until 80 % of its life
  * are over; one without a known life is asked for at each connection. Those who ask meanwhile share
- * one request, which is bounded by 5 s.
+ * one request, which is bounded.
  *
  * @returns gives a token. It throws TokenError where the server gives none; the text has the server's
  *   error code and neither secret nor token
@@ -56,7 +58,7 @@ export function isBearerToken(text: unknown): text is string {
 }
 
 async function requestToken(credentials: ClientCredentials): Promise<Token> {
-  const { endpoint, scope } = credentials;
+  const { endpoint, scope, timeoutMs = TIMEOUT_MS_DEFAULT } = credentials;
   const askedAtMs = performance.now();
   let response: Response;
   let text: string;
@@ -66,7 +68,7 @@ async function requestToken(credentials: ClientCredentials): Promise<Token> {
       headers: { authorization: basic(credentials), accept: "application/json" },
       body: new URLSearchParams({ grant_type: "client_credentials", ...(scope && { scope }) }),
       redirect: "error", // our secret goes to no one else
-      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
     });
     text = await readBounded(response);
   } catch (error) {

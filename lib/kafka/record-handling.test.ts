@@ -251,17 +251,17 @@ test("while a dependency is down nothing is given up, and the time does not coun
   const consumer = new AbortController();
   const outage = new Outage({
     isDown: () => Promise.resolve(++probes < 8),
-    probeIntervalMs: 300,
+    probeIntervalMs: 100,
     onDown: () => events.push("down"),
     onUp: () => events.push("up"),
     signal: consumer.signal,
   });
-  // The outage takes about 2 s, twice the limit, and a second failure follows.
-  const { outcome, buried } = handling(failing(2), { outage, retryLimitMs: 1_000 });
+  // The outage takes about 0.7 s, twice the limit, and a second failure follows.
+  const { outcome, buried } = handling(failing(2), { outage, retryLimitMs: 350 });
   expect(await outcome).toBe("finished");
   expect(buried).toEqual([]);
   expect(events).toEqual(["down", "up"]);
-  expect(outage.totalMs()).toBeGreaterThan(1_000);
+  expect(outage.totalMs()).toBeGreaterThan(350);
 });
 
 test("records that wait for the same dependency share one probe", async () => {

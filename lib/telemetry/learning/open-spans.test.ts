@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { createNoopMeter, trace, type Span } from "@opentelemetry/api";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { AlwaysOffSampler, AlwaysOnSampler } from "@opentelemetry/sdk-trace-base";
@@ -21,7 +21,7 @@ interface Told {
 }
 
 const ends: (() => unknown)[] = [];
-afterEach(async () => {
+afterAll(async () => {
   for (const end of ends.splice(0).toReversed()) await end();
 });
 
@@ -82,7 +82,7 @@ function idOf(span: Span): string {
   return span.spanContext().spanId;
 }
 
-describe.each(PATHS)("of spans that %s tracer makes", (_name, own) => {
+describe.concurrent.each(PATHS)("of spans that %s tracer makes", (_name, own) => {
   test("those that are open are told, as they are at the time, until they end", async () => {
     const { told, url } = startStore();
     const env = { OTEL_EXPORTER_OTLP_ENDPOINT: url, ORDERFLOW_OPEN_SPANS: "on" };

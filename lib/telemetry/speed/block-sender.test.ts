@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
+import { afterAll, beforeAll, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { gunzipSync } from "node:zlib";
 import { diag } from "@opentelemetry/api";
@@ -17,12 +17,14 @@ interface Arrived {
 
 const undo: (() => unknown)[] = [];
 let warnings: string[];
-beforeEach(() => {
-  warnings = [];
+beforeAll(() => {
   const warn = spyOn(diag, "warn").mockImplementation((text) => void warnings.push(text));
   undo.push(() => warn.mockRestore());
 });
-afterEach(async () => {
+beforeEach(() => {
+  warnings = [];
+});
+afterAll(async () => {
   for (const run of undo.splice(0).toReversed()) await run();
 });
 
@@ -97,15 +99,6 @@ test("gzip is used where it is asked for", async () => {
   expect(String(gunzipSync(arrived[0]?.body ?? ""))).toBe("one two");
 });
 
-test.each([429, 502, 503, 504])("%i is tried again, after about a second", async (code) => {
-  const { arrived, url } = collector(status(code), () => new Response());
-  expect(await senderTo(url).send(BODIES, LONG_MS)).toEqual({});
-  const [first, second] = arrived;
-  expect((second?.atMs ?? 0) - (first?.atMs ?? 0)).toBeGreaterThan(700);
-  expect(String(second?.body)).toBe("one two");
-  expect(warnings).toEqual([]);
-});
-
 test.each([400, 401, 404, 413, 500])("%i is not tried again", async (code) => {
   const { arrived, url } = collector(status(code));
   expect(await senderTo(url).send(BODIES, LONG_MS)).toMatchObject({ errorType: `${code}` });
@@ -120,20 +113,6 @@ test("a redirect is not followed: spans go where they were told to go", async ()
   expect(other.arrived).toEqual([]);
 });
 
-test("Retry-After is waited for, in seconds and as a date", async () => {
-  const inTwoSeconds = () =>
-    status(503, { "retry-after": new Date(Date.now() + 3_000).toUTCString() })();
-  const { arrived, url } = collector(
-    status(503, { "retry-after": "2" }),
-    inTwoSeconds,
-    () => new Response(),
-  );
-  expect(await senderTo(url).send(BODIES, LONG_MS)).toEqual({});
-  const [first, second, third] = arrived.map(({ atMs }) => atMs);
-  expect((second ?? 0) - (first ?? 0)).toBeGreaterThan(1_900);
-  expect((third ?? 0) - (second ?? 0)).toBeGreaterThan(1_900);
-}, 20_000);
-
 test("a Retry-After beyond the time limit is not waited for", async () => {
   const { arrived, url } = collector(status(503, { "retry-after": "3600" }));
   const startedMs = performance.now();
@@ -142,63 +121,91 @@ test("a Retry-After beyond the time limit is not waited for", async () => {
   expect(arrived).toHaveLength(1);
 });
 
-test("a connection that breaks is followed by another try", async () => {
-  let connections = 0;
-  const server = createServer((socket: Socket) => {
-    socket.on("error", () => undefined);
-    if (++connections === 1) socket.destroy();
-    else socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
+describe.concurrent("after a wait", () => {
+  test.each([429, 502, 503, 504])("%i is tried again, after about a second", async (code) => {
+    const { arrived, url } = collector(status(code), () => new Response());
+    expect(await senderTo(url).send(BODIES, LONG_MS)).toEqual({});
+    const [first, second] = arrived;
+    expect((second?.atMs ?? 0) - (first?.atMs ?? 0)).toBeGreaterThan(700);
+    expect(String(second?.body)).toBe("one two");
+    expect(warnings).toEqual([]);
   });
-  const url = await listening(server);
-  expect(await senderTo(url).send(BODIES, LONG_MS)).toEqual({});
-  expect(connections).toBe(2);
-});
 
-test("a collector that is down is given up at the time limit", async () => {
-  const gone = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
-  await gone.stop(true);
-  const startedMs = performance.now();
-  const outcome = await senderTo(gone.url.origin).send(BODIES, 1_500);
-  expect(outcome).toMatchObject({ errorType: "ECONNREFUSED" });
-  // It was tried a second time, after a wait.
-  expect(performance.now() - startedMs).toBeGreaterThan(700);
-});
+  test("Retry-After is waited for, in seconds and as a date", async () => {
+    const inASecondOrTwo = () =>
+      status(503, { "retry-after": new Date(Date.now() + 2_000).toUTCString() })();
+    const { arrived, url } = collector(
+      status(503, { "retry-after": "1" }),
+      inASecondOrTwo,
+      () => new Response(),
+    );
+    expect(await senderTo(url).send(BODIES, LONG_MS)).toEqual({});
+    const [first, second, third] = arrived.map(({ atMs }) => atMs);
+    expect((second ?? 0) - (first ?? 0)).toBeGreaterThan(900);
+    expect((third ?? 0) - (second ?? 0)).toBeGreaterThan(900);
+  }, 20_000);
 
-test("all tries together end with the time limit", async () => {
-  const { arrived, url } = collector(status(503));
-  const startedMs = performance.now();
-  const sender = senderTo(url, { OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: "2500" });
-  expect(await sender.send(BODIES, LONG_MS)).toMatchObject({ errorType: "503" });
-  expect(performance.now() - startedMs).toBeLessThan(10_000);
-  expect(arrived.length).toBeGreaterThan(1);
-  expect(arrived.length).toBeLessThan(4);
-});
-
-test.each([
-  ["never comes", () => new Promise<Response>(() => undefined)],
-  [
-    "trickles",
-    () =>
-      new Response(
-        new ReadableStream({
-          async pull(controller) {
-            await Bun.sleep(20);
-            controller.enqueue(new Uint8Array(1));
-          },
-        }),
-      ),
-  ],
-])("an answer that %s is given up at the time limit", async (_, answer) => {
-  const { url } = collector(answer);
-  const startedMs = performance.now();
-  expect(await senderTo(url).send(BODIES, 500)).toMatchObject({ errorType: "timeout" });
-  expect(performance.now() - startedMs).toBeLessThan(10_000);
+  test("a connection that breaks is followed by another try", async () => {
+    let connections = 0;
+    const server = createServer((socket: Socket) => {
+      socket.on("error", () => undefined);
+      if (++connections === 1) socket.destroy();
+      else socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
+    });
+    const url = await listening(server);
+    expect(await senderTo(url).send(BODIES, LONG_MS)).toEqual({});
+    expect(connections).toBe(2);
+  });
 });
 
 test("an answer of more than 4 MiB is given up", async () => {
   const { url } = collector(() => new Response(new Uint8Array(5 * 1024 * 1024)));
   expect(await senderTo(url).send(BODIES, LONG_MS)).toMatchObject({
     errorType: "answer_too_large",
+  });
+});
+
+// Not right after the others, whose warnings are counted: neighbours that are concurrent run at once.
+describe.concurrent("at the time limit", () => {
+  test("a collector that is down is given up at the time limit", async () => {
+    const gone = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
+    await gone.stop(true);
+    const startedMs = performance.now();
+    const outcome = await senderTo(gone.url.origin).send(BODIES, 1_500);
+    expect(outcome).toMatchObject({ errorType: "ECONNREFUSED" });
+    // It was tried a second time, after a wait.
+    expect(performance.now() - startedMs).toBeGreaterThan(700);
+  });
+
+  test("all tries together end with the time limit", async () => {
+    const { arrived, url } = collector(status(503));
+    const startedMs = performance.now();
+    const sender = senderTo(url, { OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: "2500" });
+    expect(await sender.send(BODIES, LONG_MS)).toMatchObject({ errorType: "503" });
+    expect(performance.now() - startedMs).toBeLessThan(10_000);
+    expect(arrived.length).toBeGreaterThan(1);
+    expect(arrived.length).toBeLessThan(4);
+  });
+
+  test.each([
+    ["never comes", () => new Promise<Response>(() => undefined)],
+    [
+      "trickles",
+      () =>
+        new Response(
+          new ReadableStream({
+            async pull(controller) {
+              await Bun.sleep(20);
+              controller.enqueue(new Uint8Array(1));
+            },
+          }),
+        ),
+    ],
+  ])("an answer that %s is given up at the time limit", async (_, answer) => {
+    const { url } = collector(answer);
+    const startedMs = performance.now();
+    expect(await senderTo(url).send(BODIES, 500)).toMatchObject({ errorType: "timeout" });
+    expect(performance.now() - startedMs).toBeLessThan(10_000);
   });
 });
 
