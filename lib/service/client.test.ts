@@ -177,10 +177,11 @@ describe("whether a service is well", () => {
   });
 
   test.each([
-    ["answers 500", () => new Response(null, { status: 500 }), /answers 500/],
-    ["does not answer", () => new Promise<Response>(() => {}), /cannot be reached/],
-  ])("fails with the reason where it %s", async (_, answer, reason) => {
-    const error = await probeHealth("stock", serve(answer), 50).catch((thrown: Error) => thrown);
+    ["answers 500", () => new Response(null, { status: 500 }), 5_000, /answers 500/],
+    ["does not answer", () => new Promise<Response>(() => {}), 50, /cannot be reached/],
+  ])("fails with the reason where it %s", async (_, answer, timeoutMs, reason) => {
+    const asked = probeHealth("stock", serve(answer), timeoutMs);
+    const error = await asked.catch((thrown: Error) => thrown);
     expect((error as Error).message).toMatch(reason);
     expect((error as Error).message).toContain("stock");
   });

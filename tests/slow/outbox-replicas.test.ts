@@ -4,15 +4,15 @@ import { SQL } from "bun";
 import { freePort } from "#lib/embedded/free-port.ts";
 import { startPostgres } from "#lib/embedded/postgres.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
-import { createChild } from "../scripts/chaos/child.ts";
-import { isListening } from "../scripts/chaos/ports.ts";
+import { createChild } from "../../scripts/chaos/child.ts";
+import { isListening } from "../../scripts/chaos/ports.ts";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { call, newOrder } from "./support/api.ts";
-import { startServiceProcess } from "./support/service-process.ts";
-import { startTcpProxy } from "./support/tcp-proxy.ts";
-import { until } from "./support/until.ts";
+import { call, newOrder } from "../support/api.ts";
+import { startServiceProcess } from "../support/service-process.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(120_000);
 

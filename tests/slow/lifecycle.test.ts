@@ -12,14 +12,14 @@ import { startTraceStore } from "#lib/embedded/traces/index.ts";
 import { createKafka } from "#lib/kafka/client.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
 import { ORDER_CREATED_TOPIC, orderCreatedValue } from "#lib/orders/order-created.ts";
-import { call, expectError, newOrder } from "./support/api.ts";
+import { call, expectError, newOrder } from "../support/api.ts";
 import {
   startAndFail,
   startServiceProcess,
   type ServiceName,
   type ServiceProcess,
-} from "./support/service-process.ts";
-import { until } from "./support/until.ts";
+} from "../support/service-process.ts";
+import { until } from "../support/until.ts";
 
 const TIMEOUT_MS = 60_000;
 const STOP_WITHIN_MS = 8_000;

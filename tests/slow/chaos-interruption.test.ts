@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { until } from "./support/until.ts";
+import { until } from "../support/until.ts";
 
 const TEST_TIMEOUT_MS = 90_000;
 const WITHIN_MS = 40_000;
@@ -80,7 +80,7 @@ async function breakOff(
 ): Promise<void> {
   said = "";
   child = Bun.spawn([process.execPath, "scripts/chaos.ts", ...options], {
-    cwd: join(import.meta.dir, ".."),
+    cwd: join(import.meta.dir, "../.."),
     env: { ...process.env, TMPDIR: folder, APACHE_KAFKA_LIBS: kafkaLibs },
     stdin: "ignore",
     stdout: "pipe",

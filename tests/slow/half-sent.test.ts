@@ -1,9 +1,9 @@
 /** Clients that send half a request and stall, by the hundred: they lose their own place, nobody else's. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { connectRaw, type RawClient } from "./support/hostile/raw-http.ts";
-import { judgeErrorBody } from "./support/hostile/verdict.ts";
-import { startServiceProcess, type ServiceProcess } from "./support/service-process.ts";
-import { until } from "./support/until.ts";
+import { connectRaw, type RawClient } from "../support/hostile/raw-http.ts";
+import { judgeErrorBody } from "../support/hostile/verdict.ts";
+import { startServiceProcess, type ServiceProcess } from "../support/service-process.ts";
+import { until } from "../support/until.ts";
 
 /** Eight times as many bodies may be on their way. */
 const REQUESTS_MAX = 16;

@@ -10,18 +10,23 @@ import {
 } from "bun:test";
 import { SQL } from "bun";
 import { encodeOtlp, type OtlpEncoding } from "#lib/embedded/traces/otlp-codec.ts";
-import { runCheck, verdict, type CheckItem, type Trial } from "../scripts/tutorial/check/index.ts";
-import { createScratch } from "../scripts/tutorial/scratch.ts";
-import { solutionOf, STAGES, stageOf, type Stage } from "../scripts/tutorial/stages.ts";
-import { startCollector } from "../scripts/tutorial/system/collector.ts";
+import {
+  runCheck,
+  verdict,
+  type CheckItem,
+  type Trial,
+} from "../../scripts/tutorial/check/index.ts";
+import { createScratch } from "../../scripts/tutorial/scratch.ts";
+import { solutionOf, STAGES, stageOf, type Stage } from "../../scripts/tutorial/stages.ts";
+import { startCollector } from "../../scripts/tutorial/system/collector.ts";
 import {
   ReaderError,
   startSystem,
   type System,
   type SystemOptions,
-} from "../scripts/tutorial/system/index.ts";
-import { startParts, type TestParts } from "./support/tutorial.ts";
-import { until } from "./support/until.ts";
+} from "../../scripts/tutorial/system/index.ts";
+import { startParts, type TestParts } from "../support/tutorial.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(60_000);
 const KILLED_AFTER_MS = 5_000;

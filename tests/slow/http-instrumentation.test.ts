@@ -3,10 +3,10 @@ import { expect, test } from "bun:test";
 import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
 import { startServices } from "#lib/embedded/services.ts";
 import { startTraceStore } from "#lib/embedded/traces/index.ts";
-import { createDatabase } from "./support/conventions/flows.ts";
-import { recordedSpans, type RecordedSpan } from "./support/conventions/recorded.ts";
-import { stack } from "./support/stack.ts";
-import { until } from "./support/until.ts";
+import { createDatabase } from "../support/conventions/flows.ts";
+import { recordedSpans, type RecordedSpan } from "../support/conventions/recorded.ts";
+import { stack } from "../support/stack.ts";
+import { until } from "../support/until.ts";
 
 const TEST_TIMEOUT_MS = 120_000;
 const CALLER = "00f067aa0ba902b7";

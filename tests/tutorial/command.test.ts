@@ -20,11 +20,11 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { SQL } from "bun";
-import packageJson from "../package.json" with { type: "json" };
-import { readState } from "../scripts/tutorial/parts.ts";
-import { solutionFiles, startFiles } from "../scripts/tutorial/stage-files.ts";
-import { ROOT, stageOf, STAGES, type Stage } from "../scripts/tutorial/stages.ts";
-import { until } from "./support/until.ts";
+import packageJson from "../../package.json" with { type: "json" };
+import { readState } from "../../scripts/tutorial/parts.ts";
+import { solutionFiles, startFiles } from "../../scripts/tutorial/stage-files.ts";
+import { ROOT, stageOf, STAGES, type Stage } from "../../scripts/tutorial/stages.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(120_000);
 

@@ -10,9 +10,9 @@ import { startTraceStore } from "#lib/embedded/traces/index.ts";
 import { spansOf } from "#lib/embedded/traces/otlp.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
 import type { Order } from "#lib/orders/order.ts";
-import { call, newOrder } from "./support/api.ts";
-import { startServiceProcess } from "./support/service-process.ts";
-import { until } from "./support/until.ts";
+import { call, newOrder } from "../support/api.ts";
+import { startServiceProcess } from "../support/service-process.ts";
+import { until } from "../support/until.ts";
 
 const TIMEOUT_MS = 120_000;
 /** A name that nobody but the proxy knows. */

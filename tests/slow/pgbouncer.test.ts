@@ -5,11 +5,11 @@ import { startPostgres, type EmbeddedPostgres } from "#lib/embedded/postgres.ts"
 import { migrateUp, readVersion } from "#lib/migrate/index.ts";
 import type { Order } from "#lib/orders/order.ts";
 import { openDatabase } from "#lib/service/database.ts";
-import { call, expectError, line, newOrder } from "./support/api.ts";
-import { startDatabaseServices, type DatabaseServices } from "./support/database-services.ts";
-import { findPgBouncer, startPgBouncer, type PgBouncer } from "./support/pgbouncer.ts";
-import { startTcpProxy } from "./support/tcp-proxy.ts";
-import { until } from "./support/until.ts";
+import { call, expectError, line, newOrder } from "../support/api.ts";
+import { startDatabaseServices, type DatabaseServices } from "../support/database-services.ts";
+import { findPgBouncer, startPgBouncer, type PgBouncer } from "../support/pgbouncer.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { until } from "../support/until.ts";
 
 // A developer may lack PgBouncer; where CI lacks it, these tests fail.
 const canRun = findPgBouncer() !== null || Boolean(process.env["CI"]);
@@ -129,7 +129,7 @@ describe.skipIf(!canRun)("behind PgBouncer (Debian's)", () => {
       expectError(await call("POST", `${services.orders.url}/orders`, newOrder()), 503);
 
       const child = Bun.spawn([process.execPath, "run", "scripts/migrate.ts", "up"], {
-        cwd: `${import.meta.dir}/..`,
+        cwd: `${import.meta.dir}/../..`,
         env: { ...process.env, POSTGRES_URL: other.url },
         stdout: "pipe",
         stderr: "pipe",

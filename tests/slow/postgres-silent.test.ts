@@ -4,10 +4,10 @@ import { SQL } from "bun";
 import { startPostgres, type EmbeddedPostgres } from "#lib/embedded/postgres.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
 import { openDatabase } from "#lib/service/database.ts";
-import { expectError } from "./support/api.ts";
-import { startDatabaseServices, type DatabaseServices } from "./support/database-services.ts";
-import { startTcpProxy, type TcpProxy } from "./support/tcp-proxy.ts";
-import { until } from "./support/until.ts";
+import { expectError } from "../support/api.ts";
+import { startDatabaseServices, type DatabaseServices } from "../support/database-services.ts";
+import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
+import { until } from "../support/until.ts";
 
 const TIMEOUT_MS = 90_000;
 /** One limit's time and a new connection. Before, no order was accepted any more: 108 s were waited. */

@@ -3,8 +3,8 @@ import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { createServiceClient, probeHealth, type ServiceClient } from "#lib/service/client.ts";
 import { createDependency } from "#lib/service/dependency.ts";
 import { GatewayTimeoutError } from "#lib/service/errors.ts";
-import { startTcpProxy, type TcpProxy } from "./support/tcp-proxy.ts";
-import { until } from "./support/until.ts";
+import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
+import { until } from "../support/until.ts";
 
 const POOLED = 20;
 const CALL_TIMEOUT_MS = 500;

@@ -17,13 +17,20 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
-import layerJson from "../lib/telemetry/package.json" with { type: "json" };
-import packageJson from "../package.json" with { type: "json" };
-import { HAS_LEARNING } from "./support/learning.ts";
-import { childrenOf, only, pathToRoot, spansIn, topmost, type TestSpan } from "./support/traces.ts";
-import { until } from "./support/until.ts";
+import layerJson from "../../lib/telemetry/package.json" with { type: "json" };
+import packageJson from "../../package.json" with { type: "json" };
+import { HAS_LEARNING } from "../support/learning.ts";
+import {
+  childrenOf,
+  only,
+  pathToRoot,
+  spansIn,
+  topmost,
+  type TestSpan,
+} from "../support/traces.ts";
+import { until } from "../support/until.ts";
 
-const LAYER = join(import.meta.dir, "../lib/telemetry");
+const LAYER = join(import.meta.dir, "../../lib/telemetry");
 const EXAMPLES = join(LAYER, "examples");
 
 setDefaultTimeout(180_000);

@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Locator, Page } from "playwright-core";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
-import { chromiumPath, openPage, startBrowser, type WatchedPage } from "./support/browser.ts";
-import { LOGS_FILE, METRICS_FILE, TRACE_FILE } from "./support/foreign-files.ts";
+import { chromiumPath, openPage, startBrowser, type WatchedPage } from "../support/browser.ts";
+import { LOGS_FILE, METRICS_FILE, TRACE_FILE } from "../support/foreign-files.ts";
 import {
   attributesOf,
   DAY_MS,
@@ -16,8 +16,8 @@ import {
   spanIdOf,
   traceIdOf,
   type MadeSpan,
-} from "./support/otlp-traces.ts";
-import { until } from "./support/until.ts";
+} from "../support/otlp-traces.ts";
+import { until } from "../support/until.ts";
 
 const TIMEOUT_MS = 60_000;
 const WAIT_MS = 15_000;

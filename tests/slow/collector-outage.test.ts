@@ -1,10 +1,10 @@
 /** Telemetry never changes what a request answers: a service beside collectors that fail. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { startTraceStore } from "#lib/embedded/traces/index.ts";
-import { startFakeCollector, type CollectorFault } from "./support/conventions/fake-collector.ts";
-import { recordedSpans } from "./support/conventions/recorded.ts";
-import { startServiceProcess, type ServiceProcess } from "./support/service-process.ts";
-import { until } from "./support/until.ts";
+import { startFakeCollector, type CollectorFault } from "../support/conventions/fake-collector.ts";
+import { recordedSpans } from "../support/conventions/recorded.ts";
+import { startServiceProcess, type ServiceProcess } from "../support/service-process.ts";
+import { until } from "../support/until.ts";
 
 const TEST_TIMEOUT_MS = 60_000;
 /** The contract's bound for a stop. */

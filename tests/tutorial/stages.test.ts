@@ -9,18 +9,18 @@ import {
   type CheckOutcome,
   type StageCheck,
   type Verdict,
-} from "../scripts/tutorial/check/index.ts";
+} from "../../scripts/tutorial/check/index.ts";
 import {
   applyMistake,
   loadMistakes,
   type Complaint,
-} from "../scripts/tutorial/mistakes/mistake.ts";
-import { regionNames, regionOf } from "../scripts/tutorial/regions.ts";
-import { createScratch } from "../scripts/tutorial/scratch.ts";
-import { rawFiles, solutionFiles, startFiles } from "../scripts/tutorial/stage-files.ts";
-import { pagePath } from "../scripts/tutorial/pages/page.ts";
-import { ROOT, solutionOf, STAGES, type Stage } from "../scripts/tutorial/stages.ts";
-import { startParts, type TestParts } from "./support/tutorial.ts";
+} from "../../scripts/tutorial/mistakes/mistake.ts";
+import { regionNames, regionOf } from "../../scripts/tutorial/regions.ts";
+import { createScratch } from "../../scripts/tutorial/scratch.ts";
+import { rawFiles, solutionFiles, startFiles } from "../../scripts/tutorial/stage-files.ts";
+import { pagePath } from "../../scripts/tutorial/pages/page.ts";
+import { ROOT, solutionOf, STAGES, type Stage } from "../../scripts/tutorial/stages.ts";
+import { startParts, type TestParts } from "../support/tutorial.ts";
 
 const SCRIPTS = join(ROOT, "scripts/tutorial");
 /** With the time in which a check waits for its turn. */

@@ -12,14 +12,14 @@ import {
   readPieces,
   readTopics,
   stockItems,
-} from "../scripts/chaos/books.ts";
-import { startLoad, type Load, type PostedOrder } from "../scripts/chaos/load.ts";
-import { checkOrders } from "../scripts/chaos/order-checks.ts";
-import { stockFor } from "../scripts/chaos/order-mix.ts";
-import { createRandom } from "../scripts/chaos/random.ts";
-import { startDatabase, type TestDatabase } from "./support/database.ts";
-import { startKafkaCluster, type KafkaCluster } from "./support/kafka-cluster.ts";
-import { until } from "./support/until.ts";
+} from "../../scripts/chaos/books.ts";
+import { startLoad, type Load, type PostedOrder } from "../../scripts/chaos/load.ts";
+import { checkOrders } from "../../scripts/chaos/order-checks.ts";
+import { stockFor } from "../../scripts/chaos/order-mix.ts";
+import { createRandom } from "../../scripts/chaos/random.ts";
+import { startDatabase, type TestDatabase } from "../support/database.ts";
+import { startKafkaCluster, type KafkaCluster } from "../support/kafka-cluster.ts";
+import { until } from "../support/until.ts";
 
 const libsDir = process.env["APACHE_KAFKA_LIBS"];
 

@@ -16,8 +16,8 @@ import { attribute, spansOf, type SpanInContext } from "#lib/embedded/traces/otl
 import { migrateUp } from "#lib/migrate/index.ts";
 import type { Order } from "#lib/orders/order.ts";
 import type { FaultName } from "#lib/service/faults.ts";
-import { startAndFail, startServiceProcess } from "./support/service-process.ts";
-import { until } from "./support/until.ts";
+import { startAndFail, startServiceProcess } from "../support/service-process.ts";
+import { until } from "../support/until.ts";
 
 const START_TIMEOUT_MS = 90_000;
 /** A hanging call ends after 5 s, its answer comes after 8 s, and a retry waits in between. */

@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { freePort } from "#lib/embedded/free-port.ts";
 import { startTraceStore } from "#lib/embedded/traces/index.ts";
 import { spansOf } from "#lib/embedded/traces/otlp.ts";
-import { spansIn } from "./support/traces.ts";
-import { until } from "./support/until.ts";
+import { spansIn } from "../support/traces.ts";
+import { until } from "../support/until.ts";
 
-const ROOT = join(import.meta.dir, "..");
+const ROOT = join(import.meta.dir, "../..");
 const LAYER = join(ROOT, "lib/telemetry/index.ts");
 /** What a loaded machine may take to end a process, beyond the time that the script gave. */
 const SLACK_MS = 4_000;

@@ -2,20 +2,20 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { Slots } from "#lib/waiting/slots.ts";
-import { runExperiment } from "../scripts/tutorial/experiments.ts";
-import { blocksOf, codeIn } from "../scripts/tutorial/pages/block.ts";
+import { runExperiment } from "../../scripts/tutorial/experiments.ts";
+import { blocksOf, codeIn } from "../../scripts/tutorial/pages/block.ts";
 import {
   pageNames,
   pagePath,
   recordingsOf,
   withGenerated,
-} from "../scripts/tutorial/pages/page.ts";
-import { createRecorder } from "../scripts/tutorial/pages/recording.ts";
-import { shapeOf } from "../scripts/tutorial/pages/shape.ts";
-import { solutionFiles, startFiles } from "../scripts/tutorial/stage-files.ts";
-import { findChromium, screenshotOf } from "../scripts/tutorial/screenshots.ts";
-import { stageOf, STAGES, type Stage } from "../scripts/tutorial/stages.ts";
-import { startParts, type TestParts } from "./support/tutorial.ts";
+} from "../../scripts/tutorial/pages/page.ts";
+import { createRecorder } from "../../scripts/tutorial/pages/recording.ts";
+import { shapeOf } from "../../scripts/tutorial/pages/shape.ts";
+import { solutionFiles, startFiles } from "../../scripts/tutorial/stage-files.ts";
+import { findChromium, screenshotOf } from "../../scripts/tutorial/screenshots.ts";
+import { stageOf, STAGES, type Stage } from "../../scripts/tutorial/stages.ts";
+import { startParts, type TestParts } from "../support/tutorial.ts";
 
 const RUN_TIMEOUT_MS = 60_000;
 /** With the time in which a run waits for its turn. */
@@ -227,7 +227,7 @@ function stage(id: string): Stage {
 
 async function formatted(markdown: string): Promise<string> {
   const child = Bun.spawn([process.execPath, "fmt", "--stdin-filepath=docs/tutorial/p.md"], {
-    cwd: `${import.meta.dir}/..`,
+    cwd: `${import.meta.dir}/../..`,
     stdin: Buffer.from(markdown),
     stdout: "pipe",
     stderr: "inherit",

@@ -1,9 +1,9 @@
 /** Odd values of the standard variables: a service starts with them, tells its spans, and stops. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { startTraceStore } from "#lib/embedded/traces/index.ts";
-import { recordedSpans } from "./support/conventions/recorded.ts";
-import { startServiceProcess } from "./support/service-process.ts";
-import { until } from "./support/until.ts";
+import { recordedSpans } from "../support/conventions/recorded.ts";
+import { startServiceProcess } from "../support/service-process.ts";
+import { until } from "../support/until.ts";
 
 const TEST_TIMEOUT_MS = 30_000;
 
