@@ -16,38 +16,50 @@ const SETS: Readonly<Record<string, readonly string[]>> = {
   fast: ["--path-ignore-patterns=**/tests/slow/**", "--path-ignore-patterns=**/tests/tutorial/**"],
   // Time limits that are waited for in earnest, real browsers, servers that are killed and frozen.
   slow: ["tests/slow/"],
-  // Each stage of the chapter, each mistake that its checks find, each recording on its pages.
+  // Each stage of the chapter, each mistake that its checks find, each recording on its pages. These bring
+  // their own companions: six at a time in one file.
   tutorial: ["tests/tutorial/"],
+  all: [],
 };
+const USAGE = `usage: bun scripts/test.ts ${Object.keys(SETS).join(" | ")} [FILTER] [OPTION OF bun test]`;
 
 const [set = "", ...args] = process.argv.slice(2);
-process.exitCode = await run(SETS[set] ?? [set], args);
+const chosen = SETS[set];
+if (chosen) {
+  process.exitCode = await run(chosen);
+} else {
+  console.error(USAGE);
+  process.exitCode = 2;
+}
 
 /** @returns the exit status of the tests */
-async function run(files: readonly string[], more: readonly string[]): Promise<number> {
+async function run(files: readonly string[]): Promise<number> {
   const { POSTGRES_URL: given, KAFKA_BROKERS: brokers } = process.env;
   // Nothing of it is kept; that a commit is on the disk is tested on servers of the tests' own.
   const settings = { max_connections: String(CONNECTIONS_MAX), fsync: "off" };
   const postgres = given ? undefined : await startPostgres({ settings });
-  // What Ctrl-C ends are the tests; the server goes after them.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => {});
   try {
     const tests = Bun.spawn(
       [
         process.execPath,
         "test",
         `--timeout=${TIMEOUT_MS}`,
-        // On a broker that is given all stacks share a topic and its consumer group.
+        // On a broker that is given, all stacks share a topic and its consumer group. A worker's files share
+        // what is expensive to start: its stack.
         ...(brokers || set === "tutorial" ? [] : [`--parallel=${FILES_AT_ONCE}`, "--no-isolate"]),
         `--timings=${TIMINGS}`,
         ...files,
-        ...more,
+        ...args,
       ],
       {
         env: { ...process.env, POSTGRES_URL: given || postgres?.url },
         stdio: ["inherit", "inherit", "inherit"],
       },
     );
+    // What Ctrl-C ends are the tests; the server goes after them.
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      process.on(signal, () => tests.kill(signal));
+    }
     return await tests.exited;
   } finally {
     await postgres?.stop();
