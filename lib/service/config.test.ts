@@ -215,3 +215,17 @@ describe("Kafka's brokers", () => {
     expect(refusal(() => brokerList({ KAFKA_BROKERS: text }))).toStartWith("KAFKA_BROKERS ");
   });
 });
+
+test.each(["999.1.1.1", "1.2.3", "::1::", "[::1]", "a b", "http://localhost", "a/b", "ü"])(
+  "HOST=%s is no address and no name",
+  (HOST) => {
+    expect(() => loadServiceConfig({ HOST }, 8080)).toThrow("HOST must be an IP address or a host");
+  },
+);
+
+test.each(["0.0.0.0", "::", "::1", "fe80::1%eth0", "localhost", "my-host.example"])(
+  "HOST=%s is left to the system",
+  (HOST) => {
+    expect(loadServiceConfig({ HOST }, 8080).host).toBe(HOST);
+  },
+);

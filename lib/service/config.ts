@@ -3,6 +3,7 @@
  * line that names its variable, so that no handler ever meets it.
  */
 import { closeSync, openSync, readSync } from "node:fs";
+import { isIP } from "node:net";
 import { SQL } from "bun";
 
 export type Env = Readonly<Record<string, string | undefined>>;
@@ -39,10 +40,20 @@ export function loadServiceConfig(env: Env, defaultPort: number): Readonly<Servi
   oneOf(env, "ORDERFLOW_CODE_LOCATION", ["on", "off"], "off");
   oneOf(env, "ORDERFLOW_OPEN_SPANS", ["on", "off"], "off");
   return {
-    host: env["HOST"] || "127.0.0.1",
+    host: listenAddress(env),
     port: integer(env, "PORT", defaultPort, { min: 0, max: 65_535 }),
     requestsMax: integer(env, "HTTP_REQUESTS_MAX", 512, { min: 1, max: 100_000 }),
   };
+}
+
+/** What looks like an address is one: a resolver that is asked for the rest may know any name. */
+function listenAddress(env: Env): string {
+  const host = env["HOST"] || "127.0.0.1";
+  const isAddress = /^[\d.]+$|:/.test(host);
+  if (isAddress ? isIP(host.replace(/%.*$/, "")) === 0 : !/^[\w.-]{1,253}$/.test(host)) {
+    throw new ConfigError("HOST must be an IP address or a host name");
+  }
+  return host;
 }
 
 /** An integer within bounds; an empty variable counts as not set. */

@@ -100,7 +100,8 @@ describe("a service that is not told what it needs", () => {
     ...NAMES.map((name) => [name, "PORT", "abc"] as [ServiceName, string, string]),
     ["email", "PORT", "70000"],
     ["email", "HOST", "999.1.1.1"],
-    ["email", "HOST", "no-such-host.invalid"],
+    // Of a network that is for documents alone (RFC 5737): no machine has it, whatever its resolver knows.
+    ["email", "HOST", "192.0.2.1"],
     ["email", "EMAIL_DELAY_MS", "200-50"],
     ["gateway", "ORDERS_SERVICE_URL", "ftp://orders"],
     ["orders", "POSTGRES_URL", "postgres://u:p4ssw0rd@db"],
