@@ -1,6 +1,7 @@
 // The gateway when what stands behind it is down, hangs, or answers strangely.
 import { afterEach, describe, expect, test } from "bun:test";
 import { call, expectError, newOrder, rawCall } from "./support/api.ts";
+import { nobody, startFakeService } from "./support/fake-service.ts";
 import { startServiceProcess, type ServiceProcess } from "./support/service-process.ts";
 import { until } from "./support/until.ts";
 
@@ -12,17 +13,11 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
 }, 20_000);
 
-/** A server that answers as told; `/healthz` is always well. @returns its base URL */
+/** @returns its base URL */
 function fakeService(answer: (request: Request) => Response | Promise<Response>): string {
-  const server = Bun.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    idleTimeout: 60,
-    fetch: (request) =>
-      new URL(request.url).pathname === "/healthz" ? new Response() : answer(request),
-  });
-  cleanUps.push(() => server.stop(true));
-  return `http://127.0.0.1:${server.port}`;
+  const { url, stop } = startFakeService(answer);
+  cleanUps.push(stop);
+  return url;
 }
 
 /** A server that accepts connections and sends only these bytes; closes then where asked to. */
@@ -38,13 +33,6 @@ function rawService(bytes: string, close: boolean): string {
     },
   });
   cleanUps.push(() => listener.stop(true));
-  return `http://127.0.0.1:${listener.port}`;
-}
-
-/** A port on which nothing listens any more. */
-function nobody(): string {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  listener.stop(true);
   return `http://127.0.0.1:${listener.port}`;
 }
 

@@ -10,6 +10,7 @@ import {
 import { BadGatewayError, BadInputError, NotFoundError } from "#lib/service/errors.ts";
 import { IDEMPOTENCY_KEY_HEADER, readIdempotencyKey } from "#lib/service/idempotency-key.ts";
 import { isText } from "#lib/service/validation.ts";
+import { addOpenApi, described, itemIdInPath, orderIdInPath } from "./openapi.ts";
 import { noteServerError } from "#lib/telemetry/http/server.ts";
 
 /** Leaves room, in the 16 KiB that the service behind takes as a head, for 8 KiB of baggage. */
@@ -28,25 +29,46 @@ export function addGatewayRoutes(
   { orders, inventory }: Backends,
 ) {
   app
-    .post("/orders", ({ body, request }) => {
-      const key = readIdempotencyKey(request.headers);
-      const headers = key === undefined ? {} : { [IDEMPOTENCY_KEY_HEADER]: key };
-      return forward(orders, "POST", "/orders", { body, headers });
-    })
-    .get("/orders", ({ request }) => forward(orders, "GET", `/orders${queryOf(request)}`))
-    .get("/orders-nplus1", ({ request }) => {
-      return forward(orders, "GET", `/orders-nplus1${queryOf(request)}`);
-    })
-    .get("/orders/:id", ({ params }) => {
-      return forward(orders, "GET", `/orders/${pathSegment(params.id)}`);
-    })
-    .get("/inventory", () => forward(inventory, "GET", "/stock"))
-    .get("/inventory/:itemId", ({ params }) => {
-      if (!isText(params.itemId, ITEM_ID_CHARACTERS_MAX)) {
-        throw new NotFoundError("there is no such item");
-      }
-      return forward(inventory, "GET", `/stock/${pathSegment(params.itemId)}`);
-    });
+    .post(
+      "/orders",
+      ({ body, request }) => {
+        const key = readIdempotencyKey(request.headers);
+        const headers = key === undefined ? {} : { [IDEMPOTENCY_KEY_HEADER]: key };
+        return forward(orders, "POST", "/orders", { body, headers });
+      },
+      described("placeOrder"),
+    )
+    .get(
+      "/orders",
+      ({ request }) => forward(orders, "GET", `/orders${queryOf(request)}`),
+      described("listOrders"),
+    )
+    .get(
+      "/orders-nplus1",
+      ({ request }) => {
+        return forward(orders, "GET", `/orders-nplus1${queryOf(request)}`);
+      },
+      described("listOrdersNPlus1"),
+    )
+    .get(
+      "/orders/:id",
+      ({ params }) => {
+        return forward(orders, "GET", `/orders/${pathSegment(params.id)}`);
+      },
+      { ...described("getOrder"), params: orderIdInPath },
+    )
+    .get("/inventory", () => forward(inventory, "GET", "/stock"), described("listStock"))
+    .get(
+      "/inventory/:itemId",
+      ({ params }) => {
+        if (!isText(params.itemId, ITEM_ID_CHARACTERS_MAX)) {
+          throw new NotFoundError("there is no such item");
+        }
+        return forward(inventory, "GET", `/stock/${pathSegment(params.itemId)}`);
+      },
+      { ...described("getStock"), params: itemIdInPath },
+    );
+  addOpenApi(app);
   return app;
 }
 
