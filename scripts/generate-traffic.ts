@@ -1,9 +1,42 @@
-// Places orders at the gateway, and shows what becomes of each: bun run generate-traffic
+// Makes traffic at the gateway: orders one by one, each with what becomes of it, or a load at a steady rate.
 
-import type { NewOrder, OrderItem, OrderStatus } from "#lib/orders/order.ts";
+import type { NewOrder, OrderStatus } from "#lib/orders/order.ts";
 import { ConfigError, integer, type Env } from "#lib/service/config.ts";
 
+import { parseCommand, UsageError } from "./command-line.ts";
 import { isGatewayUp, placeOrder, readStatus } from "./demo/gateway.ts";
+import { interruption } from "./demo/interruption.ts";
+import { runLoad, type LoadReport } from "./traffic/load.ts";
+import { MIX_DEFAULT, orderOf, parseMix, plentiful, unknownItem } from "./traffic/mix.ts";
+
+const USAGE = `usage: bun run generate-traffic [--rate N] [options]
+
+Without --rate: places orders one by one, and shows what becomes of each.
+
+  GATEWAY_URL    where the gateway is (default http://localhost:8080)
+  ORDER_COUNT    how many orders (default 10)
+  SLEEP_SECONDS  how long to wait between them (default 1)
+
+With --rate: requests come at that rate, whether those before them were answered or not, so that
+a latency counts from when its request came (no coordinated omission).
+
+  --rate N           requests a second, up to 10000
+  --duration S       for so many seconds (default 10)
+  --mix KIND=N,…     shares of the kinds (default ${MIX_DEFAULT})
+  --in-flight N      at most so many at a time (default 256); more wait, and that counts
+  --p95-max MS  --p99-max MS  --failed-max PERCENT (default 0)
+                     the exit status is 1 where the load is above one of these
+`;
+const OPTIONS = {
+  rate: { type: "string" },
+  duration: { type: "string", default: "10" },
+  mix: { type: "string", default: MIX_DEFAULT },
+  "in-flight": { type: "string", default: "256" },
+  "p95-max": { type: "string" },
+  "p99-max": { type: "string" },
+  "failed-max": { type: "string", default: "0" },
+  help: { type: "boolean", short: "h", default: false },
+} as const;
 
 /** An order is looked at for so long; then it counts as pending. */
 const SETTLE_TIMEOUT_MS = 30_000;
@@ -13,9 +46,6 @@ const IN_HAND_MAX = 32;
 /** One order in ten, the fifth of each, asks for an item that nobody has. */
 const UNKNOWN_ITEM_EVERY = 10;
 const UNKNOWN_ITEM_AT = 5;
-const UNKNOWN_ITEM = "ITEM-404";
-/** The seeded items' prices in cents, ITEM-001 to ITEM-010. */
-const PRICES = [2999, 8999, 4999, 3999, 7999, 14999, 1999, 1499, 3499, 4499];
 
 interface TrafficConfig {
   readonly gatewayUrl: string;
@@ -27,11 +57,92 @@ interface TrafficConfig {
 type Outcome = OrderStatus | "failed";
 
 try {
-  process.exitCode = await run(loadConfig(process.env));
+  process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof ConfigError)) throw error;
-  console.error(error.message);
-  process.exitCode = 1;
+  if (!(error instanceof ConfigError || error instanceof UsageError)) throw error;
+  console.error(error instanceof UsageError ? `${error.message}\n${USAGE}` : error.message);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
+
+/** @returns the exit status */
+async function main(args: string[]): Promise<number> {
+  const { values, positionals } = parseCommand(args, OPTIONS);
+  if (positionals.length > 0) throw new UsageError(`unknown: ${positionals.join(" ")}`);
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const config = loadConfig(process.env);
+  const rate = values.rate === undefined ? undefined : number("rate", values.rate, 0.1, 10_000);
+  const load = {
+    seconds: number("duration", values.duration, 0.1, 86_400),
+    mix: parseMix(values.mix),
+    inFlightMax: Math.round(number("in-flight", values["in-flight"], 1, 10_000)),
+  };
+  const limits: Limits = {
+    p95: values["p95-max"] === undefined ? undefined : number("p95-max", values["p95-max"], 0, 1e6),
+    p99: values["p99-max"] === undefined ? undefined : number("p99-max", values["p99-max"], 0, 1e6),
+    failedPercent: number("failed-max", values["failed-max"], 0, 100),
+  };
+  if (!(await isGatewayUp(config.gatewayUrl))) {
+    console.error(
+      `no gateway answers at ${config.gatewayUrl} (GATEWAY_URL); bun run demo starts one`,
+    );
+    return 1;
+  }
+  if (rate === undefined) return await placeOneByOne(config);
+  const report = await runLoad({
+    ...load,
+    rate,
+    gatewayUrl: config.gatewayUrl,
+    signal: interruption(() => {}),
+    onProgress: showProgress,
+  });
+  return tell(report, limits);
+}
+
+/** @throws UsageError that names the option */
+function number(name: string, text: string, min: number, max: number): number {
+  const value = /^(\d{1,9}(\.\d{1,6})?|\.\d{1,6})$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= min && value <= max)) {
+    throw new UsageError(`--${name} must be a number from ${min} to ${max}`);
+  }
+  return value;
+}
+
+/** One line that is written over; where nobody looks at it, lines. */
+function showProgress(line: string): void {
+  process.stderr.write(process.stderr.isTTY ? `\r\x1b[2K${line}` : `${line}\n`);
+}
+
+/** Above which a load has failed; latencies in milliseconds. */
+interface Limits {
+  readonly p95: number | undefined;
+  readonly p99: number | undefined;
+  readonly failedPercent: number;
+}
+
+/** @returns the exit status */
+function tell(report: LoadReport, limits: Limits): number {
+  if (process.stderr.isTTY) process.stderr.write("\r\x1b[2K");
+  console.log(report.table);
+  for (const [what, times] of report.problems) console.log(`${times} × ${what}`);
+  const failedPercent = (100 * (report.failed + report.unsent)) / (report.answered + report.unsent);
+  const { p95, p99 } = report.latencyMs;
+  const above = [
+    ...(report.unsent > 0 ? [`${report.unsent} requests were not sent: it was too slow`] : []),
+    ...(failedPercent > limits.failedPercent
+      ? [`${failedPercent.toFixed(2)} % failed, above ${limits.failedPercent} %`]
+      : []),
+    ...(p95 > (limits.p95 ?? Number.POSITIVE_INFINITY)
+      ? [`p95 is ${p95.toFixed(1)} ms, above ${limits.p95} ms`]
+      : []),
+    ...(p99 > (limits.p99 ?? Number.POSITIVE_INFINITY)
+      ? [`p99 is ${p99.toFixed(1)} ms, above ${limits.p99} ms`]
+      : []),
+  ];
+  for (const line of above) console.log(`✗ ${line}`);
+  return above.length > 0 ? 1 : 0;
 }
 
 /** @throws ConfigError that names the variable */
@@ -52,11 +163,8 @@ function loadConfig(env: Env): TrafficConfig {
 }
 
 /** @returns the exit status: 0 only where every order was settled */
-async function run({ gatewayUrl, orderCount, sleepMs }: TrafficConfig): Promise<number> {
-  if (!(await isGatewayUp(gatewayUrl))) {
-    console.error(`no gateway answers at ${gatewayUrl} (GATEWAY_URL); bun run demo starts one`);
-    return 1;
-  }
+async function placeOneByOne(config: TrafficConfig): Promise<number> {
+  const { gatewayUrl, orderCount, sleepMs } = config;
   const startMs = performance.now();
   const counts = new Map<Outcome, number>();
   const inHand = new Set<Promise<void>>();
@@ -81,21 +189,7 @@ async function run({ gatewayUrl, orderCount, sleepMs }: TrafficConfig): Promise<
 }
 
 function makeOrder(number: number): NewOrder {
-  const customer_id = `CUST-${String(1 + randomBelow(100)).padStart(3, "0")}`;
-  if (number % UNKNOWN_ITEM_EVERY === UNKNOWN_ITEM_AT) {
-    return { customer_id, items: [{ item_id: UNKNOWN_ITEM, quantity: 1, price: 999 }] };
-  }
-  return { customer_id, items: Array.from({ length: 1 + randomBelow(3) }, randomItem) };
-}
-
-function randomItem(): OrderItem {
-  const index = randomBelow(PRICES.length);
-  const item_id = `ITEM-${String(index + 1).padStart(3, "0")}`;
-  return { item_id, quantity: 1 + randomBelow(2), price: PRICES[index] ?? 0 };
-}
-
-function randomBelow(limit: number): number {
-  return Math.floor(Math.random() * limit);
+  return orderOf(number % UNKNOWN_ITEM_EVERY === UNKNOWN_ITEM_AT ? unknownItem() : plentiful());
 }
 
 interface Result {

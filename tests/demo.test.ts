@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "#lib/embedded/free-port.ts";
 import { attribute, type OtlpTrace, spansOf } from "#lib/embedded/traces/otlp.ts";
+import { makeTraffic } from "./support/traffic.ts";
 import { isWholeTrace } from "../scripts/waterfall.ts";
 
 const ROOT = join(import.meta.dir, "..");
@@ -226,53 +227,6 @@ describe("the end", () => {
   });
 });
 
-describe("bun run generate-traffic", () => {
-  test("says in one line that no gateway answers", async () => {
-    const gatewayUrl = `http://localhost:${freePort()}`;
-    const { stderr, exitStatus } = await makeTraffic({ GATEWAY_URL: gatewayUrl });
-    expect(stderr).toBe(
-      `no gateway answers at ${gatewayUrl} (GATEWAY_URL); bun run demo starts one\n`,
-    );
-    expect(exitStatus).toBe(1);
-  });
-
-  test.each([
-    ["GATEWAY_URL", "localhost"],
-    ["ORDER_COUNT", "many"],
-    ["ORDER_COUNT", "0"],
-    ["SLEEP_SECONDS", "-1"],
-    ["SLEEP_SECONDS", "1s"],
-  ])("refuses %s=%s in one line that names it", async (name, value) => {
-    const { stderr, exitStatus } = await makeTraffic({ [name]: value });
-    expect(stderr).toMatch(new RegExp(`^${name} must be .*\n$`));
-    expect(exitStatus).toBe(1);
-  });
-
-  test("tells which orders failed and which stayed pending, and exits 1", async () => {
-    let orders = 0;
-    using gateway = Bun.serve({
-      hostname: "127.0.0.1",
-      port: 0,
-      routes: {
-        "/healthz": Response.json({ status: "ok" }),
-        "/orders": () =>
-          ++orders === 1
-            ? Response.json({ error: "the orders service is down" }, { status: 502 })
-            : Response.json({ id: `order-${orders}` }, { status: 201 }),
-        "/orders/:id": Response.json({ status: "confirmed" }),
-      },
-    });
-    const { stdout, exitStatus } = await makeTraffic({
-      GATEWAY_URL: gateway.url.origin,
-      ORDER_COUNT: "3",
-      SLEEP_SECONDS: "0.2",
-    });
-    expect(stdout).toMatch(/^ *1\/3 +failed .*502.*the orders service is down/m);
-    expect(stdout).toMatch(/^3 orders in .*: 1 failed, 2 confirmed$/m);
-    expect(exitStatus).toBe(1);
-  });
-});
-
 const SERVICES = ["gateway", "orders", "inventory", "worker", "email"];
 
 /** A demo on free ports, in a process group of its own, its temporary folders in ours. */
@@ -307,22 +261,6 @@ function collect(stream: ReadableStream<Uint8Array>): { text: () => string; ende
     for await (const chunk of stream) text += decoder.decode(chunk, { stream: true });
   };
   return { text: () => text, ended: read() };
-}
-
-async function makeTraffic(env: Record<string, string>) {
-  const child = Bun.spawn([process.execPath, "scripts/generate-traffic.ts"], {
-    cwd: ROOT,
-    env: { ...process.env, ORDER_COUNT: "", ...env },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [stdout, stderr, exitStatus] = await Promise.all([
-    child.stdout.text(),
-    child.stderr.text(),
-    child.exited,
-  ]);
-  return { stdout, stderr, exitStatus };
 }
 
 /** The parts that the demo said are ready, and their ports. */

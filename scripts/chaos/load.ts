@@ -1,4 +1,5 @@
 /** The load: orders posted at a steady rate, each once. Nothing is tried again: an answer may get lost. */
+import { startArrivals } from "../traffic/arrivals.ts";
 import { planOrder, type PlannedOrder } from "./order-mix.ts";
 import type { Random } from "./random.ts";
 
@@ -37,39 +38,23 @@ export interface Load {
   stop(): Promise<void>;
 }
 
-const TICK_MS = 20;
 const IN_FLIGHT_MAX = 256;
 const ANSWER_WITHIN_MS = 15_000;
 
 export function startLoad(options: LoadOptions): Load {
   const { rate, orders, ordersMax, seed, random } = options;
   const posted: PostedOrder[] = [];
-  const inFlight = new Set<Promise<void>>();
   const planned = Promise.withResolvers<void>();
-  const startedMs = performance.now();
-  let placed = 0;
-
-  const tick = () => {
-    const due = Math.floor(((performance.now() - startedMs) / 1000) * rate);
-    while (placed < Math.min(due, ordersMax) && inFlight.size < IN_FLIGHT_MAX) {
-      placed += 1;
-      const posting = post(options.url, planOrder(random, seed, placed))
-        .then((order) => void posted.push(order))
-        .finally(() => inFlight.delete(posting));
-      inFlight.add(posting);
-    }
-    if (placed >= orders) planned.resolve();
-  };
-  const timer = setInterval(tick, TICK_MS);
-
-  return {
-    posted,
-    planned: planned.promise,
-    async stop() {
-      clearInterval(timer);
-      await Promise.all(inFlight);
+  const arrivals = startArrivals({
+    rate,
+    countMax: ordersMax,
+    inFlightMax: IN_FLIGHT_MAX,
+    async arrive(number) {
+      if (number >= orders) planned.resolve();
+      posted.push(await post(options.url, planOrder(random, seed, number)));
     },
-  };
+  });
+  return { posted, planned: planned.promise, stop: () => arrivals.stop() };
 }
 
 async function post(url: string, order: PlannedOrder): Promise<PostedOrder> {

@@ -51,7 +51,8 @@ export async function isGatewayUp(gatewayUrl: string): Promise<boolean> {
   }
 }
 
-async function answerOf(url: string, request: RequestInit, signal?: AbortSignal) {
+/** Asks, and reads the answer to its end. @throws Error where there is none within 10 s */
+export async function answerOf(url: string, request: RequestInit, signal?: AbortSignal) {
   const timeout = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   const response = await fetch(url, {
     ...request,
