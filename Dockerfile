@@ -16,7 +16,7 @@ WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json bunfig.toml tsconfig.json ./
 COPY migrations ./migrations
-COPY scripts/migrate.ts scripts/dead-letters.ts scripts/orders.ts ./scripts/
+COPY scripts/command-line.ts scripts/migrate.ts scripts/dead-letters.ts scripts/orders.ts ./scripts/
 COPY lib ./lib
 COPY services ./services
 
@@ -39,7 +39,7 @@ STOPSIGNAL SIGTERM
 # Whether the process lives. It says nothing of what the service needs: a database that is away is no
 # reason to restart this container.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
-  CMD ["bun", "-e", "const ports = { gateway: 8080, orders: 8081, inventory: 8082, worker: 8083, email: 8084 }; const port = process.env.PORT || ports[process.env.SERVICE]; process.exit((await fetch(`http://127.0.0.1:${port}/healthz`)).ok ? 0 : 1)"]
+  CMD ["bun", "-e", "const { SERVICES } = await import('./lib/service/services.ts'); const port = process.env.PORT || SERVICES[process.env.SERVICE].port; process.exit((await fetch(`http://127.0.0.1:${port}/healthz`)).ok ? 0 : 1)"]
 
 # exec: Bun takes the shell's place, and gets the signals.
 ENTRYPOINT []

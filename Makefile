@@ -1,7 +1,7 @@
 # The original's targets, for those whose fingers know them. Each is a package script: see package.json.
 .PHONY: demo build test lint format docker-build docker-up docker-up-all docker-down docker-down-all \
   docker-logs otel-up otel-down all-up all-down migrate-up migrate-down migrate-version migrate-create \
-  run-gateway run-orders run-inventory run-worker run-email generate-traffic
+  generate-traffic
 
 demo:
 	bun run demo
@@ -44,8 +44,9 @@ migrate-up migrate-down migrate-version:
 migrate-create:
 	bun run migrate create $(name)
 
-run-gateway run-orders run-inventory run-worker run-email:
-	bun run services/$(subst run-,,$@)/index.ts
+# make run-orders: a service by its folder's name
+run-%:
+	bun run services/$*/index.ts
 
 generate-traffic:
 	bun run generate-traffic

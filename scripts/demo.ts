@@ -3,7 +3,7 @@
 import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 
-import { SERVICE_NAMES } from "#lib/embedded/services.ts";
+import { SERVICE_NAMES } from "#lib/service/services.ts";
 import { ConfigError } from "#lib/service/config.ts";
 import { settledWithin } from "#lib/waiting/waiting.ts";
 

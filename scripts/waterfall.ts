@@ -1,4 +1,5 @@
 /** A trace as text: one line a span, indented as a tree, with bars on a common time axis. */
+import { SERVICE_NAMES } from "#lib/service/services.ts";
 import {
   attribute,
   linksOf,
@@ -51,7 +52,7 @@ export function isWholeTrace(trace: OtlpTrace): string[] {
   const spans = spansOf(trace);
   const byId = new Map(spans.map((context) => [context.span.spanId, context]));
   const missing: string[] = [];
-  for (const service of ["gateway", "orders", "worker", "inventory", "email"]) {
+  for (const service of SERVICE_NAMES) {
     if (!spans.some((context) => context.service === service)) {
       missing.push(`a span of ${service}`);
     }

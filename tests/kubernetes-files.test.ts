@@ -8,6 +8,7 @@ import {
   SETTLING_GROUP,
 } from "#lib/orders/order-created.ts";
 import { brokerList, loadServiceConfig, serviceUrl, type Env } from "#lib/service/config.ts";
+import { factsOf, SERVICE_NAMES, type ServiceName } from "#lib/service/services.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { readCompose, readText } from "../scripts/check-stack/files.ts";
 import {
@@ -25,15 +26,21 @@ import {
   type Selector,
 } from "../scripts/check-stack/kubernetes-files.ts";
 
-const PORTS = { gateway: 8080, orders: 8081, inventory: 8082, worker: 8083, email: 8084 };
-const SERVICES = Object.keys(PORTS) as (keyof typeof PORTS)[];
+const PORTS = Object.fromEntries(SERVICE_NAMES.map((name) => [name, factsOf(name).port])) as Record<
+  ServiceName,
+  number
+>;
+const SERVICES = SERVICE_NAMES;
 /** Who calls whom over HTTP. */
-const CALLS: Readonly<Record<string, readonly string[]>> = {
-  gateway: ["orders", "inventory"],
-  worker: ["orders", "inventory", "email"],
-};
-const NEEDS_POSTGRES = ["orders", "inventory"];
-const NEEDS_KAFKA = ["orders", "worker"];
+const CALLS: Readonly<Record<string, readonly string[]>> = Object.fromEntries(
+  SERVICE_NAMES.map((name) => [name, factsOf(name).calls]),
+);
+const NEEDS_POSTGRES: readonly string[] = SERVICE_NAMES.filter((name) => factsOf(name).postgres);
+const NEEDS_KAFKA: readonly string[] = SERVICE_NAMES.filter((name) => factsOf(name).kafka);
+/** Nobody calls it: it has no address of its own. */
+const NOT_CALLED: readonly string[] = SERVICE_NAMES.filter(
+  (name) => name !== "gateway" && !Object.values(CALLS).some((calls) => calls.includes(name)),
+);
 /** Read where clusters and managed servers are configured: the contract's section 10. */
 const MANAGED_VARIABLES = [
   "POSTGRES_URL_FILE",
@@ -201,7 +208,9 @@ describe.each(KUSTOMIZATIONS)("deploy/kubernetes/%s", (folder) => {
 
   test("has a Service for each that is called, and it leads to that service's pods", () => {
     const ours = ofKind("Service").filter(({ metadata }) => metadata.name in PORTS);
-    expect(ours.map(nameOf).sort()).toEqual(SERVICES.filter((name) => name !== "worker").sort());
+    expect(ours.map(nameOf).sort()).toEqual(
+      SERVICES.filter((name) => !NOT_CALLED.includes(name)).sort(),
+    );
     for (const service of ofKind("Service")) {
       const name = nameOf(service);
       const [port] = service.spec?.ports ?? [];

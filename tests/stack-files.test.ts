@@ -5,6 +5,13 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "bun:test";
 import { brokerList, loadServiceConfig, postgresUrl, serviceUrl } from "#lib/service/config.ts";
+import {
+  factsOf,
+  neededBy,
+  SERVICE_NAMES,
+  urlVariable,
+  type ServiceName,
+} from "#lib/service/services.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { dashboardFiles, panelQueries } from "../scripts/check-stack/dashboards.ts";
 import { dockerIgnore } from "../scripts/check-stack/docker-ignore.ts";
@@ -22,8 +29,6 @@ import {
   type ComposeService,
 } from "../scripts/check-stack/files.ts";
 
-const PORTS = { gateway: 8080, orders: 8081, inventory: 8082, worker: 8083, email: 8084 };
-const SERVICES = Object.keys(PORTS) as (keyof typeof PORTS)[];
 /** The original's make targets that are about containers. */
 const SEED_COMMANDS = ["docker:up", "docker:up-all", "docker:down", "docker:logs", "docker:build"];
 const STACK_COMMANDS = ["otel:up", "otel:down", "all:up", "all:down"];
@@ -39,7 +44,9 @@ describe("docker-compose.yml", () => {
     const observability = ["grafana", "jaeger", "otel-collector", "prometheus"];
     const infrastructure = ["kafka", "postgres"];
     expect(withProfile("")).toEqual(infrastructure);
-    expect(withProfile("services")).toEqual([...SERVICES, ...infrastructure, "migrate"].sort());
+    expect(withProfile("services")).toEqual(
+      [...SERVICE_NAMES, ...infrastructure, "migrate"].sort(),
+    );
     expect(withProfile("otel")).toEqual([...observability, ...infrastructure].sort());
     expect(withProfile("all")).toEqual(Object.keys(compose.services).sort());
   });
@@ -119,29 +126,26 @@ describe("docker-compose.yml", () => {
   });
 
   test("gives every service what its configuration asks for, at addresses where it is", () => {
-    const readers = {
-      POSTGRES_URL: postgresUrl,
-      KAFKA_BROKERS: brokerList,
-      ORDERS_SERVICE_URL: serviceUrl,
-      INVENTORY_SERVICE_URL: serviceUrl,
-      EMAIL_SERVICE_URL: serviceUrl,
-    };
-    const needs: Record<keyof typeof PORTS, (keyof typeof readers)[]> = {
-      gateway: ["ORDERS_SERVICE_URL", "INVENTORY_SERVICE_URL"],
-      orders: ["POSTGRES_URL", "KAFKA_BROKERS"],
-      inventory: ["POSTGRES_URL"],
-      worker: ["KAFKA_BROKERS", "ORDERS_SERVICE_URL", "INVENTORY_SERVICE_URL", "EMAIL_SERVICE_URL"],
-      email: [],
-    };
-    for (const name of SERVICES) {
+    for (const name of SERVICE_NAMES) {
       const env = environment(compose.services[name]);
       expect(env["SERVICE"]).toBe(name);
-      expect(loadServiceConfig(env, 0).port).toBe(PORTS[name]);
-      for (const variable of needs[name]) readers[variable](env, variable);
-      for (const other of SERVICES) {
-        const url = env[`${other.toUpperCase()}_SERVICE_URL`];
-        if (url) expect(url).toBe(`http://${other}:${PORTS[other]}`);
+      expect(loadServiceConfig(env, 0).port).toBe(factsOf(name).port);
+      const needed = neededBy<() => unknown>(name, {
+        postgres: () => () => postgresUrl(env, "POSTGRES_URL"),
+        kafka: () => () => brokerList(env, "KAFKA_BROKERS"),
+        url: (other) => () =>
+          expect([name, serviceUrl(env, urlVariable(other))]).toEqual([
+            name,
+            `http://${other}:${factsOf(other).port}`,
+          ]),
+      });
+      for (const [variable, read] of Object.entries(needed)) {
+        expect([name, variable, variable in env]).toEqual([name, variable, true]);
+        read();
       }
+      // Started after those whom it calls: a start that finds nobody is a start that is tried again.
+      const after = Object.keys(compose.services[name]?.depends_on ?? {});
+      expect([name, after]).toEqual([name, expect.arrayContaining([...factsOf(name).calls])]);
     }
   });
 });
@@ -169,6 +173,9 @@ describe("Dockerfile", async () => {
   test("runs as an ordinary user, with a health check and a stop signal", () => {
     expect(last("USER")).toMatch(/^[1-9]\d*$/);
     expect(last("HEALTHCHECK")).toContain("/healthz");
+    expect(last("EXPOSE")?.split(" ").map(Number)).toEqual(
+      SERVICE_NAMES.map((name) => factsOf(name).port),
+    );
     expect(last("STOPSIGNAL")).toBe("SIGTERM");
     expect(execForm(last("CMD") ?? "")?.at(-1)).toStartWith("exec bun ");
   });
@@ -183,6 +190,15 @@ describe("Dockerfile", async () => {
         true,
         false,
       ]);
+    }
+    // What a copied script imports from beside it is copied, too.
+    const scripts = sources.filter((source) => source.startsWith("scripts/"));
+    for (const script of scripts) {
+      const { imports } = new Bun.Transpiler({ loader: "ts" }).scan(await readText(script));
+      const beside = imports
+        .map(({ path }) => (path.startsWith(".") ? join("scripts", path) : ""))
+        .filter((path) => path.startsWith("scripts/"));
+      expect([script, scripts]).toEqual([script, expect.arrayContaining(beside)]);
     }
     const files = await readdir(join(ROOT, "lib"), { recursive: true });
     const seen = files.map((file) => `lib/${file}`).filter((file) => !isIgnored(file));
@@ -206,7 +222,9 @@ describe("Prometheus and the Collector", () => {
         job_name,
         dns_sd_configs.map(({ names, port }) => ({ names, port })),
       ]);
-    expect(scraped).toEqual(SERVICES.map((name) => [name, [{ names: [name], port: PORTS[name] }]]));
+    expect(scraped).toEqual(
+      SERVICE_NAMES.map((name) => [name, [{ names: [name], port: factsOf(name).port }]]),
+    );
     for (const file of config.rule_files) {
       expect([file, existsSync(join(ROOT, PROMETHEUS_FOLDER, file))]).toEqual([file, true]);
     }
@@ -280,6 +298,11 @@ test("the original's commands are package scripts, and make has each under its o
   for (const command of [...SEED_COMMANDS, ...STACK_COMMANDS]) {
     expect(Object.keys(packageJson.scripts)).toContain(command);
     expect(makefile).toContain(command.replace(":", "-"));
+  }
+  // And knows where each one listens that another calls.
+  for (const name of new Set(SERVICE_NAMES.flatMap((one) => factsOf(one).calls))) {
+    const url = `http://localhost:${factsOf(name as ServiceName).port}`;
+    expect(makefile).toContain(`run-%: export ${urlVariable(name)} ?= ${url}\n`);
   }
   const scripts = packageJson.scripts as Record<string, string>;
   for (const [, script = ""] of makefile.matchAll(/^\tbun run ([\w:-]+)(?=\s|$)/gm)) {

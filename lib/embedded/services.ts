@@ -1,10 +1,7 @@
-/** The five services as five processes, for the demo and the tests; they do not outlive their starter. */
+/** The services, each a process, for the demo and the tests; they do not outlive their starter. */
 import { spawnService, type ServiceProcess } from "./service-process.ts";
+import { endingOrder, neededBy, SERVICE_NAMES, type ServiceName } from "#lib/service/services.ts";
 import { unlessAborted } from "#lib/waiting/waiting.ts";
-
-/** In the order in which their addresses are needed. */
-export const SERVICE_NAMES = ["email", "inventory", "orders", "worker", "gateway"] as const;
-export type ServiceName = (typeof SERVICE_NAMES)[number];
 
 /** What {@link startServices} is told. */
 export interface ServicesOptions {
@@ -33,7 +30,7 @@ export interface ServicesOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Five services, ready. */
+/** The services, ready. */
 export interface RunningServices {
   /** Base URL of each, without a slash at its end; it stays the same over restarts. */
   readonly urls: Readonly<Record<ServiceName, string>>;
@@ -73,7 +70,7 @@ const HOST = "127.0.0.1";
 const START_TIMEOUT_MS = 30_000;
 
 /**
- * Starts the five services, side by side as far as their addresses allow: with ports of 0 the
+ * Starts the services, side by side as far as their addresses allow: with ports of 0 the
  * gateway and the worker wait to hear where the others listen.
  * @throws ServiceStartError with the service's last lines, or the reason why an address given as a
  *   promise is not known; nothing is left running
@@ -131,9 +128,7 @@ export async function startServices(options: ServicesOptions): Promise<RunningSe
   }
 
   async function stopAll(): Promise<void> {
-    // Callers first: what they have in hand still needs the others.
-    await end(["gateway", "worker"], "SIGTERM");
-    await end(["orders", "inventory", "email"], "SIGTERM");
+    for (const group of endingOrder()) await end(group, "SIGTERM");
   }
   const stop = () => (stopping ??= stopAll());
 
@@ -164,22 +159,12 @@ async function addressesFor(
   { postgresUrl, kafkaBrokers }: ServicesOptions,
   urlOf: (name: ServiceName) => Promise<string>,
 ): Promise<Record<string, string>> {
-  const needs: Record<ServiceName, Record<string, string | Promise<string>>> = {
-    email: {},
-    inventory: { POSTGRES_URL: postgresUrl },
-    orders: { POSTGRES_URL: postgresUrl, KAFKA_BROKERS: kafkaBrokers },
-    worker: {
-      KAFKA_BROKERS: kafkaBrokers,
-      ORDERS_SERVICE_URL: urlOf("orders"),
-      INVENTORY_SERVICE_URL: urlOf("inventory"),
-      EMAIL_SERVICE_URL: urlOf("email"),
-    },
-    gateway: {
-      ORDERS_SERVICE_URL: urlOf("orders"),
-      INVENTORY_SERVICE_URL: urlOf("inventory"),
-    },
-  };
-  const entries = Object.entries(needs[name]).map(
+  const needs = neededBy<string | Promise<string>>(name, {
+    postgres: () => postgresUrl,
+    kafka: () => kafkaBrokers,
+    url: urlOf,
+  });
+  const entries = Object.entries(needs).map(
     async ([variable, value]) => [variable, await value] as const,
   );
   return Object.fromEntries(await Promise.all(entries));

@@ -12,6 +12,7 @@ import packageJson from "../../package.json" with { type: "json" };
 import { checkReadiness, createBaseApp, type BaseAppOptions, type ReadinessChecks } from "./app.ts";
 import { ConfigError, loadServiceConfig, type Env, type ServiceConfig } from "./config.ts";
 import { addFaultRoutes, loadFaults, switchFaults } from "./faults.ts";
+import { factsOf, type ServiceName } from "./services.ts";
 import { withTimeout } from "./timeout.ts";
 
 /** Everything ends within the contract's 8 s; the parts' bounds add up to less. */
@@ -36,16 +37,11 @@ interface Ending {
  * Starts a service: reads its configuration and sets telemetry up.
  *
  * @param name as in OTEL_SERVICE_NAME's default
- * @param defaultPort the contract's port
  * @param load reads the service's own variables; a ConfigError ends the process with status 1 and
  *   one line that names the variable
  */
-export function startService<Config>(
-  name: string,
-  defaultPort: number,
-  load: (env: Env) => Config,
-) {
-  const { own, service, faults } = readConfig(defaultPort, load);
+export function startService<Config>(name: ServiceName, load: (env: Env) => Config) {
+  const { own, service, faults } = readConfig(factsOf(name).port, load);
   // A span's line is the service's that wanted it, not that of what all services share.
   preferCallersIn(["services/"]);
   const telemetry = startTelemetry(

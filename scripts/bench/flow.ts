@@ -3,7 +3,8 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import type { SQL } from "bun";
-import { SERVICE_NAMES, startServices, type RunningServices } from "#lib/embedded/services.ts";
+import { startServices, type RunningServices } from "#lib/embedded/services.ts";
+import { SERVICE_NAMES } from "#lib/service/services.ts";
 import { droppedIn } from "./dropped-spans.ts";
 import { markdownTable, percent, showSpread, spreadOf, whole } from "./figures.ts";
 import {

@@ -1,4 +1,5 @@
 /** The kills: who, when, and for how long, all drawn from the seed. */
+import { SERVICES } from "#lib/service/services.ts";
 import type { Random } from "./random.ts";
 import { watchReadiness, type Unready } from "./readiness.ts";
 import type { ChaosStack } from "./stack.ts";
@@ -31,7 +32,7 @@ const SHARE_PAIRS = 0.25;
 /** In a pair: for so long the first is down before the second is killed. */
 const STAGGER_MS = 1_000;
 /** Down, each of these leaves the worker with orders that it cannot settle. */
-const CALLED_BY_WORKER: readonly VictimName[] = ["orders", "inventory", "email", "postgres"];
+const CALLED_BY_WORKER: readonly VictimName[] = [...SERVICES.worker.calls, "postgres"];
 /** Longer than the contract's 20 s, to see by how much it is missed. */
 const READY_WITHIN_MS = 60_000;
 

@@ -1,5 +1,6 @@
 /** Everything a chaos run needs, each part a process that can be killed and started again on its port. */
 import { join } from "node:path";
+import { endingOrder, neededBy, SERVICE_NAMES, type ServiceName } from "#lib/service/services.ts";
 import { unlessAborted } from "#lib/waiting/waiting.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
 import { createChild, type Child } from "./child.ts";
@@ -10,7 +11,7 @@ import { isListening } from "./ports.ts";
 import { startKillablePostgres } from "./postgres.ts";
 import type { Random } from "./random.ts";
 import { until } from "./until.ts";
-import { DOWN_MS, SERVICES, type ServiceName, type Victim, type VictimName } from "./victims.ts";
+import { DOWN_MS, type Victim, type VictimName } from "./victims.ts";
 
 /** Which Kafka a run has. */
 export interface KafkaChoice {
@@ -127,14 +128,14 @@ export async function startStack(
     undo.push(() => traces.kill());
     await unlessStopping(startTraces);
 
-    const ports = portsOf([...SERVICES, "worker-2", "worker-3"]);
+    const ports = portsOf([...SERVICE_NAMES, "worker-2", "worker-3"]);
     const urlOf = (name: string) => `http://127.0.0.1:${ports.get(name)}`;
+    const addresses = {
+      postgres: () => postgres.url,
+      kafka: () => kafka.brokers,
+      url: urlOf,
+    };
     const env = {
-      POSTGRES_URL: postgres.url,
-      KAFKA_BROKERS: kafka.brokers,
-      ORDERS_SERVICE_URL: urlOf("orders"),
-      INVENTORY_SERVICE_URL: urlOf("inventory"),
-      EMAIL_SERVICE_URL: urlOf("email"),
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${tracesPort}`,
       OTEL_METRICS_EXPORTER: "none",
       // The less waits to be exported, the less a kill takes along.
@@ -146,7 +147,7 @@ export async function startStack(
       const child = createChild({
         name,
         args: () => ["run", `services/${program}/index.ts`],
-        env: { ...env, PORT: String(ports.get(name)) },
+        env: { ...env, ...neededBy(program, addresses), PORT: String(ports.get(name)) },
         folder,
         onUnexpectedEnd,
       });
@@ -154,9 +155,9 @@ export async function startStack(
       return child;
     };
     const services = new Map<ServiceName, Child>();
-    for (const name of SERVICES) services.set(name, service(name, name));
+    for (const name of SERVICE_NAMES) services.set(name, service(name, name));
     const addedWorkers = [service("worker-2", "worker"), service("worker-3", "worker")];
-    const running = new Set<string>(SERVICES);
+    const running = new Set<string>(SERVICE_NAMES);
 
     const notReady = async () => {
       const all = await Promise.all([...running].map((name) => whyNotReady(name, urlOf(name))));
@@ -197,7 +198,7 @@ export async function startStack(
       brokers: kafka.brokers,
       kafkaKind: kafka.kind,
       victims,
-      serviceAtPort: new Map(SERVICES.map((name) => [ports.get(name) ?? 0, name])),
+      serviceAtPort: new Map(SERVICE_NAMES.map((name) => [ports.get(name) ?? 0, name])),
       get mailLogs() {
         return services.get("email")?.logFiles ?? [];
       },
@@ -218,10 +219,12 @@ export async function startStack(
         return await Promise.all(addedWorkers.map(endOf));
       },
       async stopServices() {
-        const all = [...services.values()];
-        const callers = await Promise.all(all.filter(isCaller).map(endOf));
-        const others = await Promise.all(all.filter((child) => !isCaller(child)).map(endOf));
-        return [...callers, ...others];
+        const ends: ServiceEnd[] = [];
+        for (const group of endingOrder()) {
+          const children = group.flatMap((name) => services.get(name) ?? []);
+          ends.push(...(await Promise.all(children.map(endOf))));
+        }
+        return ends;
       },
       stop,
     };
@@ -272,8 +275,4 @@ async function whyNotReady(name: string, url: string): Promise<string | undefine
 
 async function endOf(child: Child): Promise<ServiceEnd> {
   return { name: child.name, ...(await child.terminate()) };
-}
-
-function isCaller({ name }: Child): boolean {
-  return name === "gateway" || name === "worker";
 }

@@ -1,15 +1,19 @@
 /** Who can be taken down in a chaos run, and what a victim can do. */
 
-export const SERVICES = ["gateway", "orders", "inventory", "worker", "email"] as const;
-export type ServiceName = (typeof SERVICES)[number];
+import { SERVICE_NAMES, type ServiceName } from "#lib/service/services.ts";
 
 /** What happens to a cluster of Kafka nodes, in place of the death of a single broker. */
 export const NODE_VICTIMS = ["node", "controller", "leader", "nodes in turn"] as const;
 export type NodeVictimName = (typeof NODE_VICTIMS)[number];
 
-export const VICTIMS = [...SERVICES, "kafka", "postgres", "traces"] as const;
-export const CLUSTER_VICTIMS = [...SERVICES, ...NODE_VICTIMS, "postgres", "traces"] as const;
-export type VictimName = (typeof VICTIMS)[number] | NodeVictimName;
+export type VictimName = ServiceName | "kafka" | "postgres" | "traces" | NodeVictimName;
+export const VICTIMS: readonly VictimName[] = [...SERVICE_NAMES, "kafka", "postgres", "traces"];
+export const CLUSTER_VICTIMS: readonly VictimName[] = [
+  ...SERVICE_NAMES,
+  ...NODE_VICTIMS,
+  "postgres",
+  "traces",
+];
 
 export interface Victim {
   readonly name: VictimName;

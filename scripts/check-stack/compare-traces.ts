@@ -2,6 +2,7 @@
  * Real Jaeger against our trace store: both get the same spans from the same Collector, and have to
  * answer the same queries alike. So the trace tests, which read the store, hold for Jaeger too.
  */
+import { SERVICE_NAMES } from "#lib/service/services.ts";
 import type { Live } from "./live.ts";
 import type { Report } from "./report.ts";
 
@@ -17,7 +18,7 @@ interface Trace {
   readonly processes: Readonly<Record<string, unknown>>;
 }
 
-const SERVICES = ["email", "gateway", "inventory", "orders", "worker"];
+const SERVICES: readonly string[] = [...SERVICE_NAMES].sort();
 const SAME_TIMEOUT_MS = 20_000;
 const TRACES_MAX = 200;
 const DIFFERENCES_MAX = 10;

@@ -1,5 +1,6 @@
 /** The demo's ports: where they come from, and whether they are free. */
 import { integer, oneOf, type Env } from "#lib/service/config.ts";
+import { factsOf, SERVICE_NAMES, type ServiceName } from "#lib/service/services.ts";
 
 /** A part of the demo that listens. */
 export type PortName = keyof typeof PORTS;
@@ -12,18 +13,26 @@ export class PortsError extends Error {
 
 const HOST = "127.0.0.1";
 
+interface Port {
+  /** The variable that moves it. */
+  readonly variable: string;
+  readonly usual: number;
+  readonly what: string;
+}
+
 /** The contract's ports; PostgreSQL and Kafka stand aside from where others of their kind listen. */
 const PORTS = {
-  gateway: { variable: "GATEWAY_PORT", usual: 8080, what: "the gateway" },
-  orders: { variable: "ORDERS_PORT", usual: 8081, what: "the orders service" },
-  inventory: { variable: "INVENTORY_PORT", usual: 8082, what: "the inventory service" },
-  worker: { variable: "WORKER_PORT", usual: 8083, what: "the worker" },
-  email: { variable: "EMAIL_PORT", usual: 8084, what: "the e-mail service" },
+  ...(Object.fromEntries(
+    SERVICE_NAMES.map((name) => {
+      const { port: usual, what } = factsOf(name);
+      return [name, { variable: `${name.toUpperCase()}_PORT`, usual, what }];
+    }),
+  ) as Readonly<Record<ServiceName, Port>>),
   otlp: { variable: "OTLP_PORT", usual: 4318, what: "receiving spans (OTLP)" },
   jaeger: { variable: "JAEGER_PORT", usual: 16686, what: "the trace pages" },
   postgres: { variable: "POSTGRES_PORT", usual: 15432, what: "PostgreSQL" },
   kafka: { variable: "KAFKA_PORT", usual: 19092, what: "the Kafka broker" },
-} as const;
+} satisfies Readonly<Record<string, Port>>;
 
 const NAMES = Object.keys(PORTS) as PortName[];
 

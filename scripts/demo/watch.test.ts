@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { SERVICE_NAMES } from "#lib/embedded/services.ts";
+import { SERVICE_NAMES } from "#lib/service/services.ts";
 import { affectedServices } from "./watch.ts";
 
 test("a service's own file restarts that service only", () => {

@@ -1,7 +1,8 @@
 /** Restarts a service when its files change, for `bun run dev`. */
 import { watch } from "node:fs";
 import { join, sep } from "node:path";
-import { SERVICE_NAMES, type RunningServices, type ServiceName } from "#lib/embedded/services.ts";
+import type { RunningServices } from "#lib/embedded/services.ts";
+import { SERVICE_NAMES, type ServiceName } from "#lib/service/services.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 /** An editor, or a formatter after it, writes several times. */

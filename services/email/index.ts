@@ -4,6 +4,6 @@ import { addEmailRoutes } from "./app.ts";
 import { loadEmailConfig } from "./config.ts";
 import { createMailer } from "./mailer.ts";
 
-const service = startService("email", 8084, loadEmailConfig);
+const service = startService("email", loadEmailConfig);
 const mailer = createMailer(service.config.delayMs);
 service.listen(addEmailRoutes(service.baseApp({}), mailer), {});

@@ -4,7 +4,7 @@ import { serviceUrl } from "#lib/service/config.ts";
 import { startService } from "#lib/service/lifecycle.ts";
 import { addGatewayRoutes } from "./app.ts";
 
-const service = startService("gateway", 8080, (env) => ({
+const service = startService("gateway", (env) => ({
   ordersUrl: serviceUrl(env, "ORDERS_SERVICE_URL"),
   inventoryUrl: serviceUrl(env, "INVENTORY_SERVICE_URL"),
 }));

@@ -7,7 +7,7 @@ import { reservationsCleanUp } from "./clean-up.ts";
 import { loadInventoryConfig } from "./config.ts";
 import { createStock } from "./stock.ts";
 
-const service = startService("inventory", 8082, loadInventoryConfig);
+const service = startService("inventory", loadInventoryConfig);
 const { config } = service;
 
 const database = openDatabase(config.database, "inventory");

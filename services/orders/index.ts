@@ -10,7 +10,7 @@ import { watchOverdueOrders } from "./overdue-orders.ts";
 import { startRelay } from "./relay.ts";
 import { createOrderRepository } from "./repository.ts";
 
-const service = startService("orders", 8081, loadOrdersConfig);
+const service = startService("orders", loadOrdersConfig);
 const { config } = service;
 
 const database = openDatabase(config.database, "orders");

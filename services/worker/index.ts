@@ -15,7 +15,7 @@ import { createSettler } from "./settle.ts";
 
 const STOP_TIMEOUT_MS = 5_000;
 
-const service = startService("worker", 8083, loadWorkerConfig);
+const service = startService("worker", loadWorkerConfig);
 const { config } = service;
 
 const settler = createSettler({

@@ -10,7 +10,8 @@ import {
 } from "bun:test";
 import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
 import { startPostgres } from "#lib/embedded/postgres.ts";
-import { startServices, type RunningServices, type ServiceName } from "#lib/embedded/services.ts";
+import { startServices, type RunningServices } from "#lib/embedded/services.ts";
+import type { ServiceName } from "#lib/service/services.ts";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
 import { attribute, spansOf, type SpanInContext } from "#lib/embedded/traces/otlp.ts";
 import { migrateUp } from "#lib/migrate/index.ts";

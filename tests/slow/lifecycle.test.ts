@@ -11,6 +11,7 @@ import { spansOf } from "#lib/embedded/traces/otlp.ts";
 import { startTraceStore } from "#lib/embedded/traces/index.ts";
 import { createKafka } from "#lib/kafka/client.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
+import { neededBy, SERVICE_NAMES } from "#lib/service/services.ts";
 import { ORDER_CREATED_TOPIC, orderCreatedValue } from "#lib/orders/order-created.ts";
 import { call, expectError, newOrder } from "../support/api.ts";
 import {
@@ -31,19 +32,16 @@ const UNUSED_URL = "http://127.0.0.1:1";
 const QUIET = { OTEL_TRACES_EXPORTER: "none", OTEL_METRICS_EXPORTER: "none" };
 
 /** Everything each service needs; nothing listens there. */
-const NEEDS: Record<ServiceName, Record<string, string>> = {
-  gateway: { ORDERS_SERVICE_URL: UNUSED_URL, INVENTORY_SERVICE_URL: UNUSED_URL },
-  orders: { POSTGRES_URL: UNUSED_POSTGRES, KAFKA_BROKERS: UNUSED_BROKERS },
-  inventory: { POSTGRES_URL: UNUSED_POSTGRES },
-  worker: {
-    KAFKA_BROKERS: UNUSED_BROKERS,
-    ORDERS_SERVICE_URL: UNUSED_URL,
-    INVENTORY_SERVICE_URL: UNUSED_URL,
-    EMAIL_SERVICE_URL: UNUSED_URL,
-  },
-  email: {},
-};
-const NAMES = Object.keys(NEEDS) as ServiceName[];
+const NEEDS = Object.fromEntries(
+  SERVICE_NAMES.map((name) => [
+    name,
+    neededBy(name, {
+      postgres: () => UNUSED_POSTGRES,
+      kafka: () => UNUSED_BROKERS,
+      url: () => UNUSED_URL,
+    }),
+  ]),
+) as Record<ServiceName, Record<string, string>>;
 
 const cleanUps: (() => unknown)[] = [];
 
@@ -92,12 +90,12 @@ const readiness = async (service: ServiceProcess) => {
 };
 
 describe("a service that is not told what it needs", () => {
-  const missing = NAMES.flatMap((name) =>
+  const missing = SERVICE_NAMES.flatMap((name) =>
     Object.keys(NEEDS[name]).map((variable) => [name, variable, undefined] as const),
   );
   // More malformed values: config.test.ts of lib/service and of each service.
   const malformed: [ServiceName, string, string][] = [
-    ...NAMES.map((name) => [name, "PORT", "abc"] as [ServiceName, string, string]),
+    ...SERVICE_NAMES.map((name) => [name, "PORT", "abc"] as [ServiceName, string, string]),
     ["email", "PORT", "70000"],
     ["email", "HOST", "999.1.1.1"],
     // Of a network that is for documents alone (RFC 5737): no machine has it, whatever its resolver knows.
@@ -143,7 +141,10 @@ describe("a service that is not told what it needs", () => {
 });
 
 describe("a service that is told to stop", () => {
-  test.each([...NAMES.map((name) => [name, "SIGTERM"] as const), ["worker", "SIGINT"] as const])(
+  test.each([
+    ...SERVICE_NAMES.map((name) => [name, "SIGTERM"] as const),
+    ["worker", "SIGINT"] as const,
+  ])(
     "%s exits 0 within 8 s of %s, also while nothing it needs is there",
     async (name, signal) => {
       const service = await start(name, {});

@@ -1,7 +1,7 @@
 /** One service as a process of its own, for tests that give it an environment of its own. */
 import { join } from "node:path";
 import { spawnService } from "#lib/embedded/service-process.ts";
-import type { ServiceName } from "#lib/embedded/services.ts";
+import type { ServiceName } from "#lib/service/services.ts";
 import { withTimeout } from "#lib/service/timeout.ts";
 import { until } from "./until.ts";
 

@@ -8,7 +8,8 @@
  * Over the connection it sends one line: the stack's addresses as JSON, or `{"error": "…"}`.
  */
 import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
-import { SERVICE_NAMES, startServices, type RunningServices } from "#lib/embedded/services.ts";
+import { startServices, type RunningServices } from "#lib/embedded/services.ts";
+import { SERVICE_NAMES } from "#lib/service/services.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
 import { createDatabase } from "./database.ts";
 import type { StackAddresses } from "./stack.ts";

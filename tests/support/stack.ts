@@ -11,7 +11,7 @@
  */
 import { join } from "node:path";
 import { SQL } from "bun";
-import type { ServiceName } from "#lib/embedded/services.ts";
+import type { ServiceName } from "#lib/service/services.ts";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
 
 /** Where the parts of the stack listen. */
