@@ -11,6 +11,7 @@ import {
 } from "bun:test";
 import { chmod, cp, mkdtemp, readdir, rm, symlink, utimes } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { SQL } from "bun";
 import { join } from "node:path";
 import { freePort } from "#lib/embedded/free-port.ts";
 import { attribute, type OtlpTrace, spansOf } from "#lib/embedded/traces/otlp.ts";
@@ -205,6 +206,13 @@ describe("the end", () => {
     expect(sent.status).toBe(200);
     const [, query] = /^ +all traces +(http\S+)$/m.exec(demo.stdout()) ?? [];
     expect(await (await fetch(`${query}/api/traces/${traceId}`)).text()).toContain(span.name);
+    // One name for this machine in all that is shown, and what is shown is there.
+    expect(demo.stdout()).not.toContain("127.0.0.1");
+    const [, postgresUrl = ""] = /^ +PostgreSQL +(postgres:\S+)$/m.exec(demo.stdout()) ?? [];
+    await using sql = new SQL(postgresUrl, { max: 1 });
+    expect([...(await sql`SELECT 1 AS one`)]).toEqual([{ one: 1 }]);
+    const [, api = ""] = /^ +its API +(http\S+)$/m.exec(demo.stdout()) ?? [];
+    expect((await fetch(api)).status).toBe(200);
     process.kill(-demo.pid, "SIGINT");
     expect(await demo.exitStatus).toBe(0);
   });

@@ -32,9 +32,10 @@ export function whereToLook(places: {
     ["all traces", query],
     ["Jaeger's API", `${query}/api/traces?service=gateway`],
     ["gateway", `${gateway}/orders`],
+    ["its API", `${gateway}/openapi`],
     // Its password is this demo's own: random, for a server on the loopback address, gone with it.
-    ["PostgreSQL", places.postgresUrl],
-    ["Kafka", places.kafkaBrokers],
+    ["PostgreSQL", forPeople(places.postgresUrl)],
+    ["Kafka", forPeople(places.kafkaBrokers)],
     ...(places.logsFolder ? [["logs", `${places.logsFolder}/`]] : []),
   ];
   return [
