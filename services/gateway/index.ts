@@ -1,13 +1,10 @@
 /** The gateway: the public API, in front of orders and inventory. */
 import { createServiceClient, probeHealth } from "#lib/service/client.ts";
-import { serviceUrl } from "#lib/service/config.ts";
 import { startService } from "#lib/service/lifecycle.ts";
 import { addGatewayRoutes } from "./app.ts";
+import { loadGatewayConfig } from "./config.ts";
 
-const service = startService("gateway", (env) => ({
-  ordersUrl: serviceUrl(env, "ORDERS_SERVICE_URL"),
-  inventoryUrl: serviceUrl(env, "INVENTORY_SERVICE_URL"),
-}));
+const service = startService("gateway", loadGatewayConfig);
 const { ordersUrl, inventoryUrl } = service.config;
 
 const backends = {
