@@ -11,6 +11,17 @@ const TIMINGS = "tests/timings.json";
 /** Stacks of services, and their pools, that are there at once. */
 const CONNECTIONS_MAX = 500;
 
+const noProxy = [
+  process.env["no_proxy"] || process.env["NO_PROXY"],
+  "127.0.0.1",
+  "localhost",
+  "::1",
+];
+const LOOPBACK = {
+  NO_PROXY: noProxy.filter(Boolean).join(),
+  no_proxy: noProxy.filter(Boolean).join(),
+};
+
 /** What each command runs: `bun run test` is for every change, the others are for CI. */
 const SETS: Readonly<Record<string, readonly string[]>> = {
   fast: ["--path-ignore-patterns=**/tests/slow/**", "--path-ignore-patterns=**/tests/tutorial/**"],
@@ -52,7 +63,8 @@ async function run(files: readonly string[]): Promise<number> {
         ...args,
       ],
       {
-        env: { ...process.env, POSTGRES_URL: given || postgres?.url },
+        // What tests start is on this machine, which no proxy leads back to.
+        env: { ...process.env, ...LOOPBACK, POSTGRES_URL: given || postgres?.url },
         stdio: ["inherit", "inherit", "inherit"],
       },
     );

@@ -8,7 +8,7 @@ import {
   SETTLING_GROUP,
 } from "#lib/orders/order-created.ts";
 import { brokerList, loadServiceConfig, serviceUrl, type Env } from "#lib/service/config.ts";
-import { factsOf, SERVICE_NAMES, type ServiceName } from "#lib/service/services.ts";
+import { factsOf, SERVICE_NAMES, type ServiceName, urlVariable } from "#lib/service/services.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { readCompose, readText } from "../scripts/check-stack/files.ts";
 import {
@@ -236,7 +236,7 @@ describe.each(KUSTOMIZATIONS)("deploy/kubernetes/%s", (folder) => {
       expect([name, unknown]).toEqual([name, []]);
 
       for (const other of CALLS[name] ?? []) {
-        const variable = `${other.toUpperCase()}_SERVICE_URL`;
+        const variable = urlVariable(other);
         const port = PORTS[other as keyof typeof PORTS];
         expect(serviceUrl(env, variable)).toBe(`http://${other}:${port}`);
       }
@@ -517,13 +517,13 @@ const POD_FIELDS = {
   K8S_POD_UID: "metadata.uid",
   K8S_NODE_NAME: "spec.nodeName",
 };
-const readme = await readText("README.md");
+const configuration = await readText("docs/configuration.md");
 
-/** Whether README.md's table has it, or it is one of OpenTelemetry's that the code or its docs name. */
+/** Whether docs/configuration.md has it, or it is one of OpenTelemetry's that the code or its docs name. */
 function isKnownVariable(name: string): boolean {
   if (["SERVICE", ...MANAGED_VARIABLES].includes(name)) return true;
   if (name.startsWith("OTEL_")) return telemetryDocs.includes(`\`${name}\``);
-  return readme.includes(`\`${name}\``);
+  return configuration.includes(`\`${name}\``);
 }
 const telemetryDocs = await readText("docs/telemetry.md");
 
