@@ -35,7 +35,9 @@ const SETS: Readonly<Record<string, readonly string[]>> = {
 const USAGE = `usage: bun scripts/test.ts ${Object.keys(SETS).join(" | ")} [FILTER] [OPTION OF bun test]`;
 
 const [set = "", ...args] = process.argv.slice(2);
-const chosen = SETS[set];
+/** A file or folder that is named is run, wherever it lies. */
+const isNamed = args.some((arg) => /^[^-].*(\/|\.ts$)/.test(arg));
+const chosen = set === "fast" && isNamed ? SETS["all"] : SETS[set];
 if (chosen) {
   process.exitCode = await run(chosen);
 } else {
