@@ -28,8 +28,6 @@ const ORDER = closed({
   customer_id: CUSTOMER_ID,
   items: {
     type: "array",
-    minItems: 1,
-    maxItems: 100,
     items: closed({
       item_id: ITEM_ID,
       quantity: { type: "integer", minimum: 1, maximum: 10_000 },
