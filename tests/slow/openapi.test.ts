@@ -1,5 +1,7 @@
 /** What the gateway says of itself, held to what it does: every answer that is described is seen, and no other. */
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import addFormats from "ajv-formats";
@@ -181,6 +183,9 @@ test.skipIf(!Bun.which("schemathesis"))(
   "Schemathesis finds nothing that contradicts it (where that is installed)",
   async () => {
     const { services } = await stack();
+    // It keeps what it has met in the folder where it runs.
+    const folder = await mkdtemp(join(tmpdir(), "orderflow-schemathesis-"));
+    cleanUps.push(() => rm(folder, { recursive: true, force: true }));
     const run = Bun.spawn(
       [
         "schemathesis",
@@ -194,7 +199,7 @@ test.skipIf(!Bun.which("schemathesis"))(
         // A cursor that nobody gave, and a key that stands for another order, are right by their schema.
         "--exclude-checks=positive_data_acceptance",
       ],
-      { stdout: "pipe", stderr: "pipe", cwd: tmpdir() },
+      { stdout: "pipe", stderr: "pipe", cwd: folder },
     );
     const [out, status] = await Promise.all([run.stdout.text(), run.exited]);
     if (status !== 0) throw new Error(out);
