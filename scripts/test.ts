@@ -1,5 +1,6 @@
 // bun run test: the tests, many files at a time, with one PostgreSQL for all that want a database of their own.
 
+import { pastProxies } from "#lib/embedded/past-proxies.ts";
 import { startPostgres } from "#lib/embedded/postgres.ts";
 
 /** More than the processors: most of a test's time is waiting. */
@@ -10,17 +11,6 @@ const TIMEOUT_MS = 60_000;
 const TIMINGS = "tests/timings.json";
 /** Stacks of services, and their pools, that are there at once. */
 const CONNECTIONS_MAX = 500;
-
-const noProxy = [
-  process.env["no_proxy"] || process.env["NO_PROXY"],
-  "127.0.0.1",
-  "localhost",
-  "::1",
-];
-const LOOPBACK = {
-  NO_PROXY: noProxy.filter(Boolean).join(),
-  no_proxy: noProxy.filter(Boolean).join(),
-};
 
 /** What each command runs: `bun run test` is for every change, the others are for CI. */
 const SETS: Readonly<Record<string, readonly string[]>> = {
@@ -65,8 +55,7 @@ async function run(files: readonly string[]): Promise<number> {
         ...args,
       ],
       {
-        // What tests start is on this machine, which no proxy leads back to.
-        env: { ...process.env, ...LOOPBACK, POSTGRES_URL: given || postgres?.url },
+        env: { ...process.env, ...pastProxies(process.env), POSTGRES_URL: given || postgres?.url },
         stdio: ["inherit", "inherit", "inherit"],
       },
     );

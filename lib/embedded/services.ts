@@ -1,4 +1,5 @@
 /** The services, each a process, for the demo and the tests; they do not outlive their starter. */
+import { pastProxies } from "./past-proxies.ts";
 import { spawnService, type ServiceProcess } from "./service-process.ts";
 import { endingOrder, neededBy, SERVICE_NAMES, type ServiceName } from "#lib/service/services.ts";
 import { unlessAborted } from "#lib/waiting/waiting.ts";
@@ -196,8 +197,5 @@ function inherited(): Record<string, string> {
   );
   // Their calls to each other pass any proxy by; their exports would not, and what they export to is
   // on this machine, where a proxy may not lead back to.
-  const noProxy = [process.env["no_proxy"] || process.env["NO_PROXY"], HOST, "localhost"]
-    .filter(Boolean)
-    .join(",");
-  return { ...Object.fromEntries(entries), NO_PROXY: noProxy, no_proxy: noProxy };
+  return { ...Object.fromEntries(entries), ...pastProxies(process.env) };
 }
