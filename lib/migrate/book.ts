@@ -85,7 +85,7 @@ export async function readList(
   const unseen = known.filter(
     (one) => version !== null && (one === version || (one > last && one < version)),
   );
-  await session.ask(`begin; ${listSql(version, unseen)} commit`);
+  await writeList(session, version, unseen);
   return new Set(await list());
 }
 
