@@ -5,6 +5,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { isIP } from "node:net";
 import { SQL } from "bun";
+import { forEachCalled, urlVariable, type CalledBy, type ServiceName } from "./services.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
@@ -99,6 +100,17 @@ export function serviceUrl(env: Env, name: string): string {
     throw new ConfigError(`${name} must be an http(s) URL without a query`);
   }
   return url.href.replace(/\/+$/, "");
+}
+
+/**
+ * The base URLs of those whom a service calls, by their names.
+ * @throws ConfigError where one is not set, or is none
+ */
+export function calledUrls<Name extends ServiceName>(
+  env: Env,
+  name: Name,
+): Readonly<Record<CalledBy<Name>, string>> {
+  return forEachCalled(name, (called) => serviceUrl(env, urlVariable(called)));
 }
 
 /**

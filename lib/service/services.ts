@@ -47,6 +47,22 @@ export function factsOf(name: ServiceName): ServiceFacts {
   return SERVICES[name];
 }
 
+/** Whom a service calls. */
+export type CalledBy<Name extends ServiceName> = (typeof SERVICES)[Name]["calls"][number];
+
+/**
+ * Something for each of those whom a service calls.
+ * @param make what there is for one of them
+ */
+export function forEachCalled<Name extends ServiceName, Value>(
+  name: Name,
+  make: (called: CalledBy<Name>) => Value,
+): Readonly<Record<CalledBy<Name>, Value>> {
+  const calls: readonly CalledBy<Name>[] = SERVICES[name].calls;
+  const made = calls.map((called) => [called, make(called)] as const);
+  return Object.fromEntries(made) as Record<CalledBy<Name>, Value>;
+}
+
 /** The variable by which others are told where a service is. */
 export function urlVariable(name: string): string {
   return `${name.toUpperCase()}_SERVICE_URL`;

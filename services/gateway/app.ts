@@ -9,6 +9,7 @@ import {
 } from "#lib/service/client.ts";
 import { BadGatewayError, BadInputError, NotFoundError } from "#lib/service/errors.ts";
 import { IDEMPOTENCY_KEY_HEADER, readIdempotencyKey } from "#lib/service/idempotency-key.ts";
+import type { CalledBy } from "#lib/service/services.ts";
 import { isText } from "#lib/service/validation.ts";
 import { addOpenApi, described, itemIdInPath, orderIdInPath } from "./openapi.ts";
 import { noteServerError } from "#lib/telemetry/http/server.ts";
@@ -19,14 +20,9 @@ const PATH_CHARACTERS_MAX = 4_096;
 /** Headers of an answer that are the caller's business. */
 const PASSED_ON = ["content-type", "location", "link", "retry-after"];
 
-export interface Backends {
-  orders: ServiceClient;
-  inventory: ServiceClient;
-}
-
 export function addGatewayRoutes(
   app: ReturnType<typeof createBaseApp>,
-  { orders, inventory }: Backends,
+  { orders, inventory }: Readonly<Record<CalledBy<"gateway">, ServiceClient>>,
 ) {
   app
     .post(

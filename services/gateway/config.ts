@@ -1,14 +1,12 @@
 /** The gateway's own configuration. */
-import { serviceUrl, type Env } from "#lib/service/config.ts";
+import { calledUrls, type Env } from "#lib/service/config.ts";
+import type { CalledBy } from "#lib/service/services.ts";
 
 export interface GatewayConfig {
-  ordersUrl: string;
-  inventoryUrl: string;
+  /** Where those are whom it calls. */
+  urls: Readonly<Record<CalledBy<"gateway">, string>>;
 }
 
 export function loadGatewayConfig(env: Env): Readonly<GatewayConfig> {
-  return {
-    ordersUrl: serviceUrl(env, "ORDERS_SERVICE_URL"),
-    inventoryUrl: serviceUrl(env, "INVENTORY_SERVICE_URL"),
-  };
+  return { urls: calledUrls(env, "gateway") };
 }

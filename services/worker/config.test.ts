@@ -1,19 +1,17 @@
 import { expect, test } from "bun:test";
+import { neededBy } from "#lib/service/services.ts";
 import { loadWorkerConfig } from "./config.ts";
 
-const needed = {
-  KAFKA_BROKERS: "a:9092, b:9092",
-  ORDERS_SERVICE_URL: "http://orders:8081/",
-  INVENTORY_SERVICE_URL: "http://inventory:8082",
-  EMAIL_SERVICE_URL: "https://email/base/",
-};
+const needed = neededBy("worker", {
+  postgres: () => "postgres://db/orderflow",
+  kafka: () => "a:9092, b:9092",
+  url: (name) => `https://${name}/base/`,
+});
 
 test("the worker knows its brokers and the services it calls", () => {
   expect(loadWorkerConfig(needed)).toMatchObject({
     kafka: { brokers: ["a:9092", "b:9092"] },
-    ordersUrl: "http://orders:8081",
-    inventoryUrl: "http://inventory:8082",
-    emailUrl: "https://email/base",
+    urls: { orders: "https://orders/base", email: "https://email/base" },
     retryLimitMs: 60_000,
   });
 });

@@ -9,6 +9,7 @@ import {
 } from "#lib/orders/order-created.ts";
 import { probeHealth } from "#lib/service/client.ts";
 import { startService } from "#lib/service/lifecycle.ts";
+import { forEachCalled } from "#lib/service/services.ts";
 import { loadWorkerConfig } from "./config.ts";
 import { createDependency, isDependencyDown } from "#lib/service/dependency.ts";
 import { createSettler } from "./settle.ts";
@@ -18,11 +19,9 @@ const STOP_TIMEOUT_MS = 5_000;
 const service = startService("worker", loadWorkerConfig);
 const { config } = service;
 
-const settler = createSettler({
-  orders: createDependency("orders", config.ordersUrl),
-  inventory: createDependency("inventory", config.inventoryUrl),
-  email: createDependency("email", config.emailUrl),
-});
+const settler = createSettler(
+  forEachCalled("worker", (name) => createDependency(name, config.urls[name])),
+);
 
 const consumer = startConsumer({
   kafka: createKafka({ connection: config.kafka, clientId: "worker" }),
@@ -38,9 +37,7 @@ const consumer = startConsumer({
 service.onStop("consumer", () => consumer.stop(STOP_TIMEOUT_MS));
 
 const ready = {
-  orders: () => probeHealth("orders", config.ordersUrl),
-  inventory: () => probeHealth("inventory", config.inventoryUrl),
-  email: () => probeHealth("email", config.emailUrl),
+  ...forEachCalled("worker", (name) => () => probeHealth(name, config.urls[name])),
   kafka: async () => {
     if (consumer.problem) throw new Error(consumer.problem);
   },

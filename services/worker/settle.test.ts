@@ -3,6 +3,7 @@ import { AbandonedError, UnprocessableRecordError } from "#lib/kafka/errors.ts";
 import type { HandlingContext } from "#lib/kafka/record-handling.ts";
 import type { OrderStatus } from "#lib/orders/order.ts";
 import type { Dependency } from "#lib/service/dependency.ts";
+import { forEachCalled } from "#lib/service/services.ts";
 import type { ConsumedRecord } from "#lib/kafka/owned-record.ts";
 import { createSettler } from "./settle.ts";
 
@@ -85,11 +86,7 @@ function createWorld({ stock, status = "pending", crash }: WorldOptions) {
     },
   });
 
-  const settle = createSettler({
-    orders: dependency("orders"),
-    inventory: dependency("inventory"),
-    email: dependency("email"),
-  });
+  const settle = createSettler(forEachCalled("worker", dependency));
   return {
     calls,
     mails,

@@ -15,15 +15,12 @@ import { quantitiesByItem, type OrderStatus } from "#lib/orders/order.ts";
 import { parseOrderCreated, type OrderCreated } from "#lib/orders/order-created.ts";
 import { pathSegment } from "#lib/service/client.ts";
 import { describeAnswer, UnexpectedAnswerError, type Dependency } from "#lib/service/dependency.ts";
+import type { CalledBy } from "#lib/service/services.ts";
 import { ATTR_ORDER_ID, ATTR_ORDER_STATUS } from "#lib/orders/attributes.ts";
 import { logger } from "#lib/telemetry/logs/logger.ts";
 import { inSpan } from "#lib/telemetry/index.ts";
 
-export interface Dependencies {
-  orders: Dependency;
-  inventory: Dependency;
-  email: Dependency;
-}
+type Dependencies = Readonly<Record<CalledBy<"worker">, Dependency>>;
 
 type Quantities = [itemId: string, quantity: number][];
 
