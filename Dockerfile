@@ -31,7 +31,9 @@ ENV NODE_ENV=production \
 USER 1000
 
 # The contract's ports. PORT moves the one that a container listens on.
+# generated: ports
 EXPOSE 8080 8081 8082 8083 8084
+# end: ports
 
 # A service stops on SIGTERM within 8 s, with what it has in hand finished and its spans sent.
 STOPSIGNAL SIGTERM

@@ -33,9 +33,11 @@ all-up all-down:
 # these targets alone: `make test` brings its own, and takes others from these very variables.
 migrate-% run-%: export POSTGRES_URL ?= postgres://orderflow:orderflow@localhost:5432/orderflow
 run-%: export KAFKA_BROKERS ?= localhost:9092
+# generated: addresses
 run-%: export ORDERS_SERVICE_URL ?= http://localhost:8081
 run-%: export INVENTORY_SERVICE_URL ?= http://localhost:8082
 run-%: export EMAIL_SERVICE_URL ?= http://localhost:8084
+# end: addresses
 
 migrate-up migrate-down migrate-version:
 	bun run migrate $(subst migrate-,,$@)

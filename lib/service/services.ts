@@ -1,7 +1,7 @@
 /**
  * Which services there are, and what each needs: the one place. What can read it does (the services, the demo,
- * the tests, chaos); what cannot (compose, Kubernetes, Prometheus, the Dockerfile, the Makefile, the README) is
- * held to it by tests/stack-files.test.ts and tests/kubernetes-files.test.ts.
+ * the tests, chaos); into what cannot (compose, Kubernetes, Prometheus, Dockerfile, Makefile, docs) it is written
+ * by `bun run generate`.
  */
 
 /** What is to be known of a service. */
@@ -11,31 +11,26 @@ export interface ServiceFacts {
   /** Where it listens, unless PORT says otherwise. */
   readonly port: number;
   /** Whether it needs PostgreSQL, and so POSTGRES_URL. */
-  readonly postgres: boolean;
+  readonly postgres?: true;
   /** Whether it needs Kafka, and so KAFKA_BROKERS. */
-  readonly kafka: boolean;
+  readonly kafka?: true;
+  /** Whether it is reached from outside, and not by the other services alone. */
+  readonly edge?: true;
   /** Whom it calls over HTTP, and so needs the address of: see {@link urlVariable}. */
   readonly calls: readonly string[];
 }
 
 export const SERVICES = {
-  gateway: {
-    what: "the gateway",
-    port: 8080,
-    postgres: false,
-    kafka: false,
-    calls: ["orders", "inventory"],
-  },
+  gateway: { what: "the gateway", port: 8080, edge: true, calls: ["orders", "inventory"] },
   orders: { what: "the orders service", port: 8081, postgres: true, kafka: true, calls: [] },
-  inventory: { what: "the inventory service", port: 8082, postgres: true, kafka: false, calls: [] },
+  inventory: { what: "the inventory service", port: 8082, postgres: true, calls: [] },
   worker: {
     what: "the worker",
     port: 8083,
-    postgres: false,
     kafka: true,
     calls: ["orders", "inventory", "email"],
   },
-  email: { what: "the e-mail service", port: 8084, postgres: false, kafka: false, calls: [] },
+  email: { what: "the e-mail service", port: 8084, calls: [] },
 } as const satisfies Readonly<Record<string, ServiceFacts>>;
 
 export type ServiceName = keyof typeof SERVICES;
@@ -46,6 +41,11 @@ export const SERVICE_NAMES = Object.keys(SERVICES) as readonly ServiceName[];
 export function factsOf(name: ServiceName): ServiceFacts {
   return SERVICES[name];
 }
+
+/** Those whom another one calls. */
+export const CALLED_NAMES: readonly ServiceName[] = SERVICE_NAMES.filter((name) =>
+  SERVICE_NAMES.some((other) => factsOf(other).calls.includes(name)),
+);
 
 /** Whom a service calls. */
 export type CalledBy<Name extends ServiceName> = (typeof SERVICES)[Name]["calls"][number];

@@ -1,29 +1,33 @@
 /**
- * Writes docs/configuration.md: `bun scripts/config-docs.ts`.
- *
- * Who reads a variable, and what it must be, come from the configuration code itself, which is run with an
- * environment that notes what is asked for; tests/config-docs.test.ts fails where the file is behind.
+ * What docs/configuration.md says. Who reads a variable, and what it must be, come from the configuration code
+ * itself, which is run with an environment that notes what is asked for.
  */
 import { join } from "node:path";
 import { ConfigError, loadServiceConfig, type Env } from "#lib/service/config.ts";
 import { loadFaults } from "#lib/service/faults.ts";
-import { factsOf, neededBy, SERVICE_NAMES, type ServiceName } from "#lib/service/services.ts";
-import { loadEmailConfig } from "../services/email/config.ts";
-import { loadGatewayConfig } from "../services/gateway/config.ts";
-import { loadInventoryConfig } from "../services/inventory/config.ts";
-import { loadOrdersConfig } from "../services/orders/config.ts";
-import { loadWorkerConfig } from "../services/worker/config.ts";
-import { PORT_VARIABLES } from "./demo/ports.ts";
+import {
+  CALLED_NAMES,
+  factsOf,
+  neededBy,
+  SERVICE_NAMES,
+  urlVariable,
+  type ServiceName,
+} from "#lib/service/services.ts";
+import { PORT_VARIABLES } from "../demo/ports.ts";
+import { markdownTable } from "./markdown-table.ts";
 
-export const CONFIG_DOCS_FILE = join(import.meta.dir, "../docs/configuration.md");
+type Loader = (env: Env) => unknown;
+const LOADERS = new Map<ServiceName, Loader>();
+for (const name of SERVICE_NAMES) LOADERS.set(name, await loaderOf(name));
 
-const LOADERS: Readonly<Record<ServiceName, (env: Env) => unknown>> = {
-  gateway: loadGatewayConfig,
-  orders: loadOrdersConfig,
-  inventory: loadInventoryConfig,
-  worker: loadWorkerConfig,
-  email: loadEmailConfig,
-};
+/** The function of a service's config.ts that reads its environment. */
+async function loaderOf(name: ServiceName): Promise<Loader> {
+  const file = join(import.meta.dir, "../../services", name, "config.ts");
+  const exported = Object.entries((await import(file)) as Record<string, Loader>);
+  const loader = exported.find(([key]) => /^load\w+Config$/.test(key))?.[1];
+  if (!loader) throw new Error(`services/${name}/config.ts exports no load…Config(env)`);
+  return loader;
+}
 
 /** What a variable is for, and what holds without it. */
 const WORDS: Readonly<Record<string, readonly [what: string, without: string]>> = {
@@ -50,9 +54,9 @@ const WORDS: Readonly<Record<string, readonly [what: string, without: string]>> 
   KAFKA_SASL_PASSWORD_FILE: ["a file that holds it, in its place", "not used"],
   KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL: ["where tokens are asked for", "the password is one"],
   KAFKA_SASL_OAUTHBEARER_SCOPE: ["what they are to be good for", "the server's default"],
-  ORDERS_SERVICE_URL: ["where orders is", "required"],
-  INVENTORY_SERVICE_URL: ["where inventory is", "required"],
-  EMAIL_SERVICE_URL: ["where email is", "required"],
+  ...Object.fromEntries(
+    CALLED_NAMES.map((name) => [urlVariable(name), [`where ${name} is`, "required"] as const]),
+  ),
   WORKER_CONCURRENCY: ["orders worked on at a time", "128"],
   WORKER_RETRY_LIMIT_MS: [
     "how long a step is tried again before the order is a dead letter",
@@ -115,7 +119,7 @@ function environmentOf(
 }
 
 function load(name: ServiceName, env: Env): unknown {
-  return [loadServiceConfig(env, factsOf(name).port), loadFaults(env), LOADERS[name](env)];
+  return [loadServiceConfig(env, factsOf(name).port), loadFaults(env), LOADERS.get(name)?.(env)];
 }
 
 /** @throws Error where a default that is told is not the one that the code has */
@@ -127,7 +131,7 @@ function checkDefault(name: ServiceName, variable: string, without: string): voi
     JSON.stringify(load(name, one)),
   );
   if (unset !== set)
-    throw new Error(`scripts/config-docs.ts: ${variable} is not ${value} by default`);
+    throw new Error(`scripts/generate/config-docs.ts: ${variable} is not ${value} by default`);
 }
 
 /** @returns what the code says of a value that makes no sense: `must be an integer from 1 to 1000` */
@@ -156,7 +160,7 @@ export function configurationDocs(): string {
   const unread = Object.keys(WORDS).filter((variable) => !readers.has(variable));
   if (undescribed.length + unread.length > 0) {
     throw new Error(
-      `scripts/config-docs.ts: without words: ${undescribed.join(", ") || "none"}; read by no service: ${unread.join(", ") || "none"}`,
+      `scripts/generate/config-docs.ts: without words: ${undescribed.join(", ") || "none"}; read by no service: ${unread.join(", ") || "none"}`,
     );
   }
   const rows = Object.entries(WORDS).map(([variable, [what, without]]) => {
@@ -172,7 +176,7 @@ export function configurationDocs(): string {
   });
   return `# Configuration
 
-<!-- Written by \`bun scripts/config-docs.ts\`, from the configuration code. -->
+<!-- Written by \`bun run generate\`, from the configuration code. -->
 
 By environment variables, which are read once, at the start. A missing or malformed one stops it with one line
 that names it. An empty variable is one that is not set. \`OTEL_*\` is as OpenTelemetry specifies it:
@@ -180,7 +184,7 @@ that names it. An empty variable is one that is not set. \`OTEL_*\` is as OpenTe
 
 ## Services
 
-${table(
+${markdownTable(
   ["service", "port", "needs", "calls"],
   SERVICE_NAMES.map((name) => {
     const { port, postgres, kafka, calls } = factsOf(name);
@@ -191,11 +195,11 @@ ${table(
 
 ## Variables
 
-${table(["variable", "read by", "what it is, and must be", "without it"], rows)}
+${markdownTable(["variable", "read by", "what it is, and must be", "without it"], rows)}
 
 ## Commands
 
-${table(
+${markdownTable(
   ["command", "variables"],
   [
     [
@@ -219,17 +223,4 @@ ${table(
   ],
 )}
 `;
-}
-
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [header, header.map(() => "---"), ...rows];
-  return lines
-    .map((cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`)
-    .join("\n");
-}
-
-if (import.meta.main) {
-  await Bun.write(CONFIG_DOCS_FILE, configurationDocs());
-  // The formatter aligns its tables.
-  await Bun.spawn([process.execPath, "fmt", CONFIG_DOCS_FILE], { stdout: "ignore" }).exited;
 }

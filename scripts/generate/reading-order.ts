@@ -1,12 +1,12 @@
 /**
- * In which order lib/telemetry is read, and how long that takes: two tables of docs/telemetry.md, made by
- * `bun scripts/telemetry-docs.ts`. Times come from the files, so that they cannot fall behind.
+ * In which order lib/telemetry is read, and how long that takes: two tables of docs/telemetry.md. Times come
+ * from the files, so that they cannot fall behind.
  */
 import { Glob } from "bun";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const LAYER = join(import.meta.dir, "../lib/telemetry");
+const LAYER = join(import.meta.dir, "../../lib/telemetry");
 
 /** What a person who knows TypeScript reads and understands, comments included; more slowly than prose. */
 export const LINES_A_MINUTE = 60;
