@@ -1,5 +1,6 @@
 /** HTTP/1.0, as load balancers' health checks and old clients speak it: with a Host header or without. */
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { SERVICE_NAMES } from "#lib/service/services.ts";
 import { exchange, type RawAnswer } from "./support/hostile/raw-http.ts";
 import type { ServiceName } from "./support/service-process.ts";
 import { stack, startStack, STACK_START_TIMEOUT_MS, TEST_TIMEOUT_MS } from "./support/stack.ts";
@@ -8,7 +9,6 @@ import { until } from "./support/until.ts";
 setDefaultTimeout(TEST_TIMEOUT_MS);
 beforeAll(startStack, STACK_START_TIMEOUT_MS);
 
-const SERVICES: readonly ServiceName[] = ["gateway", "orders", "inventory", "worker", "email"];
 const ORDER = JSON.stringify({
   customer_id: "http-1.0",
   items: [{ item_id: "ITEM-007", quantity: 1, price: 100 }],
@@ -44,7 +44,7 @@ function errorOf({ status, body }: RawAnswer) {
 }
 
 describe.each(HOSTS)("an HTTP/1.0 request %s", (_, host) => {
-  test.each(SERVICES)("to %s is told health, readiness and metrics", async (service) => {
+  test.each(SERVICE_NAMES)("to %s is told health, readiness and metrics", async (service) => {
     const health = await ask(service, "GET", "/healthz", { headers: host });
     expect({ status: health.status, body: health.body.toString() }).toEqual({
       status: 200,
@@ -148,7 +148,7 @@ test("the connection of an HTTP/1.0 request ends with its answer", async () => {
   }
 });
 
-test.each(SERVICES)(
+test.each(SERVICE_NAMES)(
   "HTTP/1.1 without a Host header, or with a bad one, is 400 at %s",
   async (service) => {
     const { services } = await stack();

@@ -1,5 +1,6 @@
 // What every service does with requests that are wrong as HTTP, and with probes.
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { SERVICE_NAMES } from "#lib/service/services.ts";
 import { call, expectError, newOrder, rawCall } from "./support/api.ts";
 import type { ServiceName } from "./support/service-process.ts";
 import { stack, startStack, STACK_START_TIMEOUT_MS, TEST_TIMEOUT_MS } from "./support/stack.ts";
@@ -24,7 +25,7 @@ const posts: [ServiceName, string, string, object][] = [
   ["email", "POST", "/send", { to: "a@b", subject: "s", body: "b" }],
 ];
 
-describe.each(["gateway", "orders", "inventory", "worker", "email"] as const)("%s", (service) => {
+describe.each(SERVICE_NAMES)("%s", (service) => {
   test.each([
     "/",
     "/nothing",

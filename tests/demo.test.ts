@@ -9,6 +9,7 @@ import {
   setDefaultTimeout,
   test,
 } from "bun:test";
+import { SERVICE_NAMES } from "#lib/service/services.ts";
 import { chmod, cp, mkdtemp, readdir, rm, symlink, utimes } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { SQL } from "bun";
@@ -68,7 +69,13 @@ describe("bun run demo --once", () => {
     expect(await demo.exitStatus).toBe(0);
     const { stdout, stderr } = demo;
     expect(stderr()).toBe("");
-    for (const part of ["PostgreSQL", "Kafka broker", "trace store", "migrations", ...SERVICES]) {
+    for (const part of [
+      "PostgreSQL",
+      "Kafka broker",
+      "trace store",
+      "migrations",
+      ...SERVICE_NAMES,
+    ]) {
       expect(stdout()).toMatch(new RegExp(`^ +${part} .* \\d+\\.\\d\\d s$`, "m"));
     }
     expect(stdout()).toMatch(/^order [0-9a-f-]{36} is confirmed$/m);
@@ -234,8 +241,6 @@ describe("the end", () => {
     await expectNothingLeft(demo);
   });
 });
-
-const SERVICES = ["gateway", "orders", "inventory", "worker", "email"];
 
 /** A demo on free ports, in a process group of its own, its temporary folders in ours. */
 function startDemo(args: readonly string[], env: Record<string, string> = {}) {

@@ -1,5 +1,6 @@
 /** What is wrong below HTTP's words: lengths, chunks, slowness, and clients that leave. */
 import { afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { SERVICE_NAMES } from "#lib/service/services.ts";
 import { inChunks, INJECTED_HEADER } from "./support/hostile/inputs.ts";
 import {
   connectRaw,
@@ -210,7 +211,7 @@ describe("clients that leave", () => {
 });
 
 describe("long heads", () => {
-  test.each(["gateway", "orders", "inventory", "email", "worker"] as const)(
+  test.each(SERVICE_NAMES)(
     "are answered by %s with an error of its own, or refused by the HTTP parser",
     async (name) => {
       const url = await urlOf(name);

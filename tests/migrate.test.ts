@@ -15,7 +15,12 @@ import { startTcpProxy } from "./support/tcp-proxy.ts";
 
 const START_TIMEOUT_MS = 60_000;
 const PROJECT = join(import.meta.dir, "..");
-const LATEST = 9;
+/** The highest version that the project has. */
+const LATEST = Math.max(
+  ...Array.from(new Glob("*.up.sql").scanSync(join(PROJECT, "migrations")), (file) =>
+    Number.parseInt(file, 10),
+  ),
+);
 
 let embedded: EmbeddedPostgres | undefined;
 let admin: SQL;

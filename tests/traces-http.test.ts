@@ -1,5 +1,6 @@
 // The spans of single requests: lists, errors, and what makes none.
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { SERVICE_NAMES } from "#lib/service/services.ts";
 import { attribute, spansOf, type OtlpSpan } from "#lib/embedded/traces/otlp.ts";
 import type { Order } from "#lib/orders/order.ts";
 import { call, expectError, insertOrder, newOrder, rawCall } from "./support/api.ts";
@@ -181,7 +182,7 @@ test("health, readiness and metrics make no spans, at any service, nor do the pr
     }
   }
   // A request after them: once it has come, they would have come too.
-  for (const service of ["gateway", "orders", "inventory", "worker", "email"] as const) {
+  for (const service of SERVICE_NAMES) {
     await traced(service, "GET", "/nothing-here");
   }
   expect(await spansSoFar(traceId)).toEqual([]);

@@ -1,5 +1,6 @@
 // The trace of one order, span by span.
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { SERVICE_NAMES } from "#lib/service/services.ts";
 import { spansOf } from "#lib/embedded/traces/otlp.ts";
 import {
   ATTR_KAFKA_MESSAGE_KEY,
@@ -195,7 +196,7 @@ describe("the trace of a confirmed order", () => {
         ),
     );
     const names = new Set(resources.map((resource) => resource["service.name"]));
-    expect(names).toEqual(new Set(["gateway", "orders", "worker", "inventory", "email"]));
+    expect(names).toEqual(new Set<unknown>(SERVICE_NAMES));
     for (const resource of resources) {
       expect(resource).toMatchObject({
         "service.namespace": "orderflow",

@@ -1,5 +1,6 @@
 // Trace context on its way: tracestate, baggage, and the sampling decision, across HTTP and Kafka.
 import { afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { SERVICE_NAMES } from "#lib/service/services.ts";
 import { Partitioners } from "kafkajs";
 import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
 import { createKafka } from "#lib/kafka/client.ts";
@@ -84,11 +85,7 @@ describe("tracestate and baggage", () => {
       await waitForStatus(id, "confirmed", "cancelled");
       const spans = await settledTraceOf(traceId, isWhole);
       expect(new Set(spans.map((span) => `${span.service} ${span.traceState}`))).toEqual(
-        new Set(
-          ["gateway", "orders", "worker", "inventory", "email"].map(
-            (service) => `${service} ${tracestate}`,
-          ),
-        ),
+        new Set(SERVICE_NAMES.map((service) => `${service} ${tracestate}`)),
       );
       const create = spans.find(({ name }) => name === "create order.created");
       expect(await recordHeadersOf(id)).toEqual({
