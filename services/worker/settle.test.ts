@@ -79,7 +79,7 @@ function createWorld({ stock, status = "pending", crash }: WorldOptions) {
       let answer: [number, unknown] = [200, { status: "sent" }];
       if (service === "inventory") answer = inventory(path, body);
       else if (service === "orders") answer = orders(method, body);
-      else mails.set(options.headers?.["idempotency-key"] ?? "", body);
+      else if (service === "email") mails.set(options.headers?.["idempotency-key"] ?? "", body);
       if (crashes) throw new AbandonedError("the worker died");
       if (meanwhile?.after === calls.length) await meanwhile.happens();
       return { status: answer[0], headers: new Headers(), body: JSON.stringify(answer[1]) };

@@ -3,6 +3,9 @@
  * attributes with type and requirement level. The checks and the reference in docs/telemetry.md both
  * come from this table.
  */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Glob } from "bun";
 import type { Kind, RecordedSpan, ValueType } from "./recorded.ts";
 
 const PAGES = "https://github.com/open-telemetry/semantic-conventions/blob/main/docs";
@@ -435,15 +438,23 @@ const PROCESS: SpanType = {
   extra: { "links to the message's creation context": linksToParent },
 };
 
-const STEPS = ["relay outbox", "reserve items", "compensate", "clean up", "republish order"];
+const ROOT = join(import.meta.dir, "../../..");
+/** What the services' code calls its steps: fixed texts, so that there are few of them. */
+const STEPS = ["services", "lib/service"]
+  .flatMap((folder) => [...new Glob(`${folder}/**/*.ts`).scanSync(ROOT)])
+  .filter((file) => !file.endsWith(".test.ts"))
+  .flatMap((file) => [
+    ...readFileSync(join(ROOT, file), "utf8").matchAll(/\binSpan\(\s*"([^"]+)"/g),
+  ])
+  .map(([, name = ""]) => name)
+  .sort();
 
 const INTERNAL: SpanType = {
   id: "internal",
   title: "Step inside a service",
   matches: (span) => !isHttp(span) && !hasAny(span, "db.") && !hasAny(span, "messaging."),
   kind: "INTERNAL",
-  nameForm:
-    "one of the few fixed names: `relay outbox`, `reserve items`, `compensate`, `clean up`, `republish order`",
+  nameForm: `one of the few fixed names: ${STEPS.map((name) => `\`${name}\``).join(", ")}`,
   name: (span) => STEPS.find((name) => name === span.name) ?? "a known step",
   about:
     "`relay outbox` is the root of its own trace: a batch may hold the events of many orders. So is `clean up`, one a batch of rows, and `republish order` of `bun run orders republish`.",
