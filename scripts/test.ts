@@ -14,12 +14,14 @@ const CONNECTIONS_MAX = 500;
 
 /** What each command runs: `bun run test` is for every change, the others are for CI. */
 const SETS: Readonly<Record<string, readonly string[]>> = {
-  fast: ["--path-ignore-patterns=**/tests/slow/**", "--path-ignore-patterns=**/tests/tutorial/**"],
+  fast: ["slow", "tutorial", "recipe"].map((name) => `--path-ignore-patterns=**/tests/${name}/**`),
   // Time limits that are waited for in earnest, real browsers, servers that are killed and frozen.
   slow: ["tests/slow/"],
   // Each stage of the chapter, each mistake that its checks find, each recording on its pages. These bring
   // their own companions: six at a time in one file.
   tutorial: ["tests/tutorial/"],
+  // CONTRIBUTING.md's recipe in a copy of the checkout, with all of `fast` there.
+  recipe: ["tests/recipe/"],
   all: [],
 };
 const USAGE = `usage: bun scripts/test.ts ${Object.keys(SETS).join(" | ")} [FILTER] [OPTION OF bun test]`;

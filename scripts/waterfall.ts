@@ -1,5 +1,5 @@
 /** A trace as text: one line a span, indented as a tree, with bars on a common time axis. */
-import { SERVICE_NAMES } from "#lib/service/services.ts";
+import { ORDER_SERVICES } from "#lib/service/services.ts";
 import {
   attribute,
   linksOf,
@@ -52,7 +52,7 @@ export function isWholeTrace(trace: OtlpTrace): string[] {
   const spans = spansOf(trace);
   const byId = new Map(spans.map((context) => [context.span.spanId, context]));
   const missing: string[] = [];
-  for (const service of SERVICE_NAMES) {
+  for (const service of ORDER_SERVICES) {
     if (!spans.some((context) => context.service === service)) {
       missing.push(`a span of ${service}`);
     }

@@ -706,13 +706,13 @@ async function query(text: string): Promise<unknown[]> {
 // Everything a migration of ours can make: schemas, columns, constraints and indexes.
 async function describeSchema(): Promise<unknown> {
   const [schemas, columns, constraints, indexes] = await sql.unsafe(`
-    select nspname from pg_namespace where nspname in ('orders', 'inventory') order by 1;
+    select nspname from pg_namespace where nspname !~ '^pg_|^information_schema$|^public$' order by 1;
     select table_schema, table_name, column_name, data_type, is_nullable, column_default
-      from information_schema.columns where table_schema in ('orders', 'inventory') order by 1, 2, 3;
+      from information_schema.columns where table_schema !~ '^pg_|^information_schema$|^public$' order by 1, 2, 3;
     select conrelid::regclass::text, conname, pg_get_constraintdef(oid) from pg_constraint
-      where connamespace in (select oid from pg_namespace where nspname in ('orders', 'inventory'))
+      where connamespace in (select oid from pg_namespace where nspname !~ '^pg_|^information_schema$|^public$')
       order by 1, 2;
-    select indexdef from pg_indexes where schemaname in ('orders', 'inventory') order by 1`);
+    select indexdef from pg_indexes where schemaname !~ '^pg_|^information_schema$|^public$' order by 1`);
   return { schemas, columns, constraints, indexes };
 }
 

@@ -8,6 +8,7 @@ import { startServices, type RunningServices } from "#lib/embedded/services.ts";
 import { spansOf } from "#lib/embedded/traces/otlp.ts";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
+import { SERVICE_NAMES } from "#lib/service/services.ts";
 import { tracePool, type Queryable } from "#lib/telemetry/sql/sql.ts";
 import { described, recordSpans, type SpanRecording } from "#lib/telemetry/testing/record-spans.ts";
 import { call, expectError, line, newOrder } from "./support/api.ts";
@@ -87,15 +88,16 @@ function isMailed(spans: TestSpan[]): boolean {
   return spans.some(({ name }) => name === "POST /send");
 }
 
-/** Statements of orders and inventory as PostgreSQL itself has logged them, in their order. */
+/** Statements of the services as PostgreSQL itself has logged them, in their order. */
 function loggedStatements(): string[] {
+  const logged = new RegExp(
+    `^(?:${SERVICE_NAMES.join("|")})\\|LOG: +(?:statement|execute [^:]*): (.*)$`,
+    "s",
+  );
   // A line that goes on starts with a tab.
   return postgresLog
     .split(/\n(?!\t)/)
-    .flatMap(
-      (entry) =>
-        /^(?:orders|inventory)\|LOG: +(?:statement|execute [^:]*): (.*)$/s.exec(entry)?.[1] ?? [],
-    )
+    .flatMap((entry) => logged.exec(entry)?.[1] ?? [])
     .map((text) => text.replaceAll("\n\t", "\n"));
 }
 

@@ -1,6 +1,6 @@
 // The trace of one order, span by span.
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { SERVICE_NAMES } from "#lib/service/services.ts";
+import { ORDER_SERVICES } from "#lib/service/services.ts";
 import { spansOf } from "#lib/embedded/traces/otlp.ts";
 import {
   ATTR_KAFKA_MESSAGE_KEY,
@@ -195,8 +195,8 @@ describe("the trace of a confirmed order", () => {
           ]),
         ),
     );
-    const names = new Set(resources.map((resource) => resource["service.name"]));
-    expect(names).toEqual(new Set<unknown>(SERVICE_NAMES));
+    const names = resources.map((resource) => resource["service.name"]);
+    expect(names).toEqual(expect.arrayContaining(ORDER_SERVICES));
     for (const resource of resources) {
       expect(resource).toMatchObject({
         "service.namespace": "orderflow",
@@ -208,7 +208,7 @@ describe("the trace of a confirmed order", () => {
       });
     }
     expect(new Set(resources.map((resource) => resource["service.instance.id"])).size).toBe(
-      SERVICE_NAMES.length,
+      new Set(names).size,
     );
   });
 });

@@ -37,6 +37,15 @@ export type ServiceName = keyof typeof SERVICES;
 
 export const SERVICE_NAMES = Object.keys(SERVICES) as readonly ServiceName[];
 
+/** Those that each order goes through, from the request to the mail. */
+export const ORDER_SERVICES = [
+  "gateway",
+  "orders",
+  "inventory",
+  "worker",
+  "email",
+] as const satisfies readonly ServiceName[];
+
 /** The same, for any of them. */
 export function factsOf(name: ServiceName): ServiceFacts {
   return SERVICES[name];

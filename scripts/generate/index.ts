@@ -17,6 +17,7 @@ import {
   NETWORK_POLICY_SECTIONS,
   newServiceFile,
   POOLER_SECTIONS,
+  serviceSections,
 } from "./kubernetes.ts";
 import { withSections, type Sections } from "./marks.ts";
 import {
@@ -39,7 +40,7 @@ export const GENERATED: ReadonlyMap<string, Render> = new Map<string, Render>([
   [join(PROMETHEUS_FOLDER, "prometheus.yml"), sections(PROMETHEUS_SECTIONS)],
   ...SERVICE_NAMES.map((name): [string, Render] => [
     manifest(`base/${name}.yaml`),
-    (text) => text || newServiceFile(name),
+    (text) => (text ? withSections(text, serviceSections(name)) : newServiceFile(name)),
   ]),
   [manifest("base/kustomization.yaml"), sections(KUSTOMIZATION_SECTIONS)],
   [manifest("base/network-policies.yaml"), sections(NETWORK_POLICY_SECTIONS)],

@@ -130,10 +130,33 @@ spec:
   policyTypes: [${type}]`;
 }
 
+/** A service's own file: its environment follows from the list; the rest is its people's. */
+export function serviceSections(name: ServiceName): Sections {
+  return { environment: () => environment(name) };
+}
+
+function environment(name: ServiceName): string {
+  const { port, postgres, kafka, calls } = factsOf(name);
+  const values = [
+    ["SERVICE", name],
+    ["PORT", `"${port}"`],
+    ...(postgres ? [["POSTGRES_URL_FILE", "/etc/orderflow/postgres/url"]] : []),
+  ];
+  const addresses = [...(kafka ? ["KAFKA_BROKERS"] : []), ...calls.map(urlVariable)];
+  return [
+    "          env:",
+    ...values.map(([variable, value]) => `            - { name: ${variable}, value: ${value} }`),
+    ...addresses.flatMap((variable) => [
+      `            - name: ${variable}`,
+      "              valueFrom:",
+      `                configMapKeyRef: { name: orderflow-addresses, key: ${variable} }`,
+    ]),
+  ].join("\n");
+}
+
 /** A service's own file, as it is before anybody has changed it. */
 export function newServiceFile(name: ServiceName): string {
-  const { what, port, postgres, kafka, edge, calls } = factsOf(name);
-  const fromAddresses = [...(kafka ? ["KAFKA_BROKERS"] : []), ...calls.map(urlVariable)];
+  const { what, port, postgres, edge } = factsOf(name);
   const isCalled = edge || CALLED_NAMES.includes(name);
   const title = what[0]?.toUpperCase() + what.slice(1);
   return `# ${title}.
@@ -156,17 +179,10 @@ spec:
         - name: service
           ports:
             - { name: http, containerPort: ${port} }
-          env:
-            - { name: SERVICE, value: ${name} }
-            - { name: PORT, value: "${port}" }
-${postgres ? "            - { name: POSTGRES_URL_FILE, value: /etc/orderflow/postgres/url }\n" : ""}${fromAddresses
-    .map(
-      (variable) => `            - name: ${variable}
-              valueFrom:
-                configMapKeyRef: { name: orderflow-addresses, key: ${variable} }
-`,
-    )
-    .join("")}          resources:
+          # generated: environment
+${environment(name)}
+          # end: environment
+          resources:
             requests: { cpu: 100m, memory: 128Mi }
             limits: { cpu: "2", memory: 256Mi }
 ${postgres ? POSTGRES_SECRET : ""}${isCalled ? serviceObject(name, port) : ""}---

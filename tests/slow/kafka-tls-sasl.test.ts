@@ -28,7 +28,7 @@ import { stockFor } from "../../scripts/chaos/order-mix.ts";
 import { createRandom } from "../../scripts/chaos/random.ts";
 import { startDatabase, type TestDatabase } from "../support/database.ts";
 import { startKafkaCluster, type KafkaCluster } from "../support/kafka-cluster.ts";
-import { startServiceProcess } from "../support/service-process.ts";
+import { allCalledAt, startServiceProcess } from "../support/service-process.ts";
 import { until } from "../support/until.ts";
 
 const libsDir = process.env["APACHE_KAFKA_LIBS"];
@@ -217,9 +217,7 @@ describe.skipIf(!libsDir)("on three Kafka nodes with TLS and SASL, of APACHE_KAF
         KAFKA_SASL_PASSWORD_FILE: file,
       }),
       POSTGRES_URL: database.url,
-      ORDERS_SERVICE_URL: "http://127.0.0.1:9",
-      INVENTORY_SERVICE_URL: "http://127.0.0.1:9",
-      EMAIL_SERVICE_URL: "http://127.0.0.1:9",
+      ...allCalledAt("http://127.0.0.1:9", "worker"),
       OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url.href,
       OTEL_BSP_SCHEDULE_DELAY: "50",
       LOG_LEVEL: "debug",

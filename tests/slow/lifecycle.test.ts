@@ -15,6 +15,7 @@ import { neededBy, SERVICE_NAMES } from "#lib/service/services.ts";
 import { ORDER_CREATED_TOPIC, orderCreatedValue } from "#lib/orders/order-created.ts";
 import { call, expectError, newOrder } from "../support/api.ts";
 import {
+  allCalledAt,
   startAndFail,
   startServiceProcess,
   type ServiceName,
@@ -265,9 +266,7 @@ describe("a service that is told to stop", () => {
       const url = `http://127.0.0.1:${others.port}`;
       const worker = await start("worker", {
         KAFKA_BROKERS: broker.brokers,
-        ORDERS_SERVICE_URL: url,
-        INVENTORY_SERVICE_URL: url,
-        EMAIL_SERVICE_URL: url,
+        ...allCalledAt(url, "worker"),
       });
       await worker.ready();
 
@@ -450,11 +449,7 @@ describe("while Kafka is away", () => {
     "the worker lives and says that it is not ready and why",
     async () => {
       const email = await start("email", {});
-      const worker = await start("worker", {
-        ORDERS_SERVICE_URL: email.url,
-        INVENTORY_SERVICE_URL: email.url,
-        EMAIL_SERVICE_URL: email.url,
-      });
+      const worker = await start("worker", allCalledAt(email.url, "worker"));
       const { status, body } = await readiness(worker);
       expect(status).toBe(503);
       expect(body).toMatchObject({
@@ -485,8 +480,7 @@ test(
     cleanUps.push(() => broken.stop(true));
     const worker = await start("worker", {
       KAFKA_BROKERS: broker.brokers,
-      ORDERS_SERVICE_URL: email.url,
-      INVENTORY_SERVICE_URL: email.url,
+      ...allCalledAt(email.url, "worker"),
       EMAIL_SERVICE_URL: `http://127.0.0.1:${broken.port}`,
     });
     await until("all but the mail is there", async () => {

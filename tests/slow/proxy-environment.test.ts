@@ -1,6 +1,6 @@
 /** The five services where the environment names a proxy: it carries telemetry, and nothing else. */
 import { afterEach, expect, test } from "bun:test";
-import { SERVICE_NAMES } from "#lib/service/services.ts";
+import { ORDER_SERVICES } from "#lib/service/services.ts";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -113,7 +113,7 @@ test(
     await until("every service's spans of it have come through the proxy", () => {
       const trace = store.trace(traceId);
       const names = new Set(trace && spansOf(trace).map(({ service }) => service));
-      return SERVICE_NAMES.every((name) => names.has(name));
+      return ORDER_SERVICES.every((name) => names.has(name));
     });
     const asked = () => new Set(proxy.seen.map(({ method, url }) => `${method} ${url}`));
     await until("metrics and logs have come, too", () => asked().size >= 3);

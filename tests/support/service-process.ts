@@ -1,7 +1,7 @@
 /** One service as a process of its own, for tests that give it an environment of its own. */
 import { join } from "node:path";
 import { spawnService } from "#lib/embedded/service-process.ts";
-import type { ServiceName } from "#lib/service/services.ts";
+import { factsOf, urlVariable, type ServiceName } from "#lib/service/services.ts";
 import { withTimeout } from "#lib/service/timeout.ts";
 import { until } from "./until.ts";
 
@@ -31,6 +31,11 @@ export interface FailedStart {
   exitCode: number;
   stdout: string;
   stderr: string;
+}
+
+/** Variables by which a service finds all whom it calls at one address. */
+export function allCalledAt(url: string, name: ServiceName): Record<string, string> {
+  return Object.fromEntries(factsOf(name).calls.map((called) => [urlVariable(called), url]));
 }
 
 const LISTEN_TIMEOUT_MS = 15_000;

@@ -11,6 +11,7 @@ import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts"
 import { createKafka } from "#lib/kafka/client.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
 import {
+  allCalledAt,
   startServiceProcess,
   type LogLine,
   type ServiceName,
@@ -250,8 +251,7 @@ export async function createDatabase(main: Stack) {
 /** 502, 503 and 504, and a 500 that is passed on. */
 async function brokenGateway({ start, backend }: Side): Promise<void> {
   const passingOn = await start("gateway", {
-    ORDERS_SERVICE_URL: backend.url,
-    INVENTORY_SERVICE_URL: backend.url,
+    ...allCalledAt(backend.url, "gateway"),
   });
   await fetch(`${passingOn.url}/orders/BROKEN`);
   const gateway = await start("gateway", {
@@ -287,9 +287,7 @@ async function retriesAndDeadLetters(side: Side): Promise<void> {
   });
   const worker = await start("worker", {
     KAFKA_BROKERS: broker.brokers,
-    ORDERS_SERVICE_URL: backend.url,
-    INVENTORY_SERVICE_URL: backend.url,
-    EMAIL_SERVICE_URL: backend.url,
+    ...allCalledAt(backend.url, "worker"),
     WORKER_RETRY_LIMIT_MS,
   });
   await Promise.all([orders.ready(), worker.ready()]);
