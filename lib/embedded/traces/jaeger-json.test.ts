@@ -167,7 +167,7 @@ describe("the translation to Jaeger's JSON", () => {
       ["a".repeat(16), 0],
       ["b".repeat(16), 0],
     ]);
-    expect(trace.processes).toEqual({ p1: { serviceName: "OTLPResourceNoServiceName", tags: [] } });
+    expect(trace.processes).toEqual({ p1: { serviceName: "missing-service-name", tags: [] } });
   });
 });
 

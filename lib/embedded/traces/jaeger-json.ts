@@ -95,7 +95,7 @@ export function spanKindName(kind: number | undefined): string {
 /** @returns the service's name, as Jaeger has it for a resource that names none */
 export function serviceNameOf(resource: Resource): string {
   const name = attribute(resource.attributes, "service.name");
-  return name === undefined ? "OTLPResourceNoServiceName" : String(name);
+  return name === undefined ? "missing-service-name" : String(name);
 }
 
 function toProcess(resource: Resource): JaegerProcess {

@@ -22,8 +22,9 @@ export interface TraceSource {
  * Answers GET /api/services, /api/services/{service}/operations, /api/operations, /api/traces,
  * /api/traces/{id} and /api/v3/traces/{id} in the shapes of Jaeger 2.
  *
- * More than Jaeger's: a search without `service`, which goes over all of them, as our page of all
- * traces needs. Jaeger answers it 400.
+ * More than Jaeger's: a search without `service`, which goes over all of them; Jaeger answers it 400. And tags
+ * that Jaeger makes itself (`span.kind`, `error`) are found, as in its stores on a disk; its store in memory does
+ * not. tests/slow/jaeger-query.test.ts holds the rest to Jaeger's own answers.
  * @returns undefined for any other path
  * @see https://www.jaegertracing.io/docs/2.0/apis/
  */
@@ -87,13 +88,14 @@ function operationsOf(source: TraceSource, service: string): { name: string; spa
 }
 
 function answerOperationNames(source: TraceSource, _: URLSearchParams, service: string): Response {
-  return listed([...new Set(operationsOf(source, service).map(({ name }) => name))]);
+  const names = new Set(operationsOf(source, service).map(({ name }) => name));
+  return listed(names.size > 0 ? [...names] : null);
 }
 
 function answerOperations(source: TraceSource, parameters: URLSearchParams): Response {
   const service = parameters.get("service");
   if (!service) throw new BadQuery("parameter 'service' is required");
-  const kind = parameters.get("spanKind")?.toLowerCase() || undefined;
+  const kind = parameters.get("spanKind") || undefined;
   const operations = operationsOf(source, service);
   return listed(operations.filter(({ spanKind }) => kind === undefined || spanKind === kind));
 }
@@ -103,11 +105,16 @@ function oneTrace(source: TraceSource, _: URLSearchParams, id: string): Response
   return trace ? answered([toJaegerTrace(trace)]) : failed(404, "trace not found");
 }
 
+/** Its errors have a shape of their own. */
 function oneTraceAsOtlp(source: TraceSource, _: URLSearchParams, id: string): Response {
+  if (!TRACE_ID.test(id)) return failedAsOtlp(400, `malformed parameter trace_id: '${id}'`);
   const trace = source.get(parseTraceId(id));
-  if (trace) return Response.json({ result: { resourceSpans: trace.resourceSpans } });
-  const error = { httpCode: 404, message: "No traces found" };
-  return Response.json({ error }, { status: 404 });
+  if (!trace) return failedAsOtlp(404, "No traces found");
+  return Response.json({ result: { resourceSpans: trace.resourceSpans } });
+}
+
+function failedAsOtlp(httpCode: number, message: string): Response {
+  return Response.json({ error: { httpCode, message } }, { status: httpCode });
 }
 
 function searchTraces(source: TraceSource, parameters: URLSearchParams): Response {
@@ -128,7 +135,7 @@ function tracesById(source: TraceSource, ids: readonly string[]): Response {
   const found = ids.map((id) => source.get(id)).filter((trace) => trace !== undefined);
   const errors = ids
     .filter((id) => !source.get(id))
-    .map((traceID) => ({ msg: "trace not found", traceID }));
+    .map((traceID) => ({ msg: "trace not found", traceID: traceID.replace(/^0{16}/, "") }));
   return answered(found.map(toJaegerTrace), errors);
 }
 
@@ -146,15 +153,15 @@ interface Query {
 
 function parseQuery(parameters: URLSearchParams): Query {
   const durationMin = parseDuration(parameters, "minDuration") ?? 0;
-  const durationMax = parseDuration(parameters, "maxDuration") ?? Number.POSITIVE_INFINITY;
-  if (durationMax < durationMin) {
+  const durationMax = parseDuration(parameters, "maxDuration") || Number.POSITIVE_INFINITY;
+  if (durationMin > 0 && durationMax < durationMin) {
     throw new BadQuery("'maxDuration' should be greater than 'minDuration'");
   }
   return {
     service: parameters.get("service") || null,
     operation: parameters.get("operation") || null,
     tags: parseTags(parameters),
-    startMin: parseNumber(parameters, "start") ?? lookbackStart(parameters),
+    startMin: parseNumber(parameters, "start") ?? 0,
     startMax: parseNumber(parameters, "end") ?? Number.POSITIVE_INFINITY,
     durationMin,
     durationMax,
@@ -178,8 +185,10 @@ function hasTag(tags: readonly JaegerTag[], key: string, value: string): boolean
   return tags.some((tag) => tag.key === key && String(tag.value) === value);
 }
 
+const TRACE_ID = /^[0-9a-f]{1,32}$/i;
+
 function parseTraceId(id: string): string {
-  if (!/^[0-9a-f]{1,32}$/i.test(id)) throw new BadQuery(`malformed trace id '${id}'`);
+  if (!TRACE_ID.test(id)) throw new BadQuery(`malformed trace id '${id}'`);
   return id.toLowerCase().padStart(32, "0");
 }
 
@@ -196,13 +205,6 @@ function parseNumber(parameters: URLSearchParams, name: string): number | undefi
   if (!value) return undefined;
   if (!/^-?\d{1,16}$/.test(value)) throw new BadQuery(`unable to parse param '${name}': ${value}`);
   return Number(value);
-}
-
-/** Jaeger's UI sends `lookback` beside `start`, and "custom" where that says nothing. */
-function lookbackStart(parameters: URLSearchParams): number {
-  if (parameters.get("lookback") === "custom") return 0;
-  const lookback = parseDuration(parameters, "lookback");
-  return lookback === undefined ? 0 : Date.now() * 1000 - lookback;
 }
 
 function parseDuration(parameters: URLSearchParams, name: string): number | undefined {
@@ -225,24 +227,29 @@ function parseTags(parameters: URLSearchParams): Map<string, string> {
     tags.set(key, value.join(":"));
   }
   for (const json of parameters.getAll("tags")) {
-    for (const [key, value] of Object.entries(parseJsonObject(json))) tags.set(key, String(value));
+    for (const [key, value] of Object.entries(parseJsonTexts(json))) tags.set(key, value);
   }
   return tags;
 }
 
-function parseJsonObject(json: string): object {
+function parseJsonTexts(json: string): Record<string, string> {
   try {
     const parsed: unknown = JSON.parse(json);
-    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) return parsed;
+    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) {
+      const texts = Object.entries(parsed).filter((pair): pair is [string, string] => {
+        return typeof pair[1] === "string";
+      });
+      if (texts.length === Object.keys(parsed).length) return Object.fromEntries(texts);
+    }
   } catch {
     // The same complaint as for JSON that is no object.
   }
-  throw new BadQuery("malformed 'tags' parameter, cannot unmarshal JSON");
+  throw new BadQuery("malformed 'tags' parameter, which is to be a JSON object of strings");
 }
 
 /** Jaeger gives the total only where it lists names. */
-function listed(data: readonly unknown[]): Response {
-  return Response.json({ data, total: data.length, limit: 0, offset: 0, errors: null });
+function listed(data: readonly unknown[] | null): Response {
+  return Response.json({ data, total: data?.length ?? 0, limit: 0, offset: 0, errors: null });
 }
 
 function answered(data: readonly JaegerTrace[], errors: readonly object[] = []): Response {
