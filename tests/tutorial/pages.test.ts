@@ -17,7 +17,7 @@ import { findChromium, screenshotOf } from "../../scripts/tutorial/screenshots.t
 import { stageOf, STAGES, type Stage } from "../../scripts/tutorial/stages.ts";
 import { startParts, type TestParts } from "../support/tutorial.ts";
 
-const RUN_TIMEOUT_MS = 60_000;
+const RUN_TIMEOUT_MS = 300_000;
 /** With the time in which a run waits for its turn. */
 const ALL_RUNS_TIMEOUT_MS = 600_000;
 /** A run mostly waits: for programs to start, for spans that may still come. */
