@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "#lib/embedded/free-port.ts";
 import { COLLECTOR_FOLDER, JAEGER_FOLDER, PROMETHEUS_FOLDER, readYaml, ROOT } from "./files.ts";
 
 /** What is started, and where it listens. */
@@ -225,9 +226,7 @@ function freePorts(): (name: string) => number {
   return (name) => {
     const known = taken.get(name);
     if (known) return known;
-    const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-    const { port } = listener;
-    listener.stop(true);
+    const port = freePort();
     taken.set(name, port);
     return port;
   };

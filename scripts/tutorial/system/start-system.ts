@@ -1,5 +1,5 @@
 /** Starts a stage's programs with a database, a broker and a collector of their own. */
-import { freePort } from "#lib/embedded/free-port.ts";
+import { freePort, isFree } from "#lib/embedded/free-port.ts";
 import type { Parts } from "../parts.ts";
 import type { Program, Stage } from "../stages.ts";
 import { startCollector } from "./collector.ts";
@@ -220,24 +220,12 @@ const claimed = new Set<number>();
 
 function claimPorts(preferred: boolean): Readonly<Record<Program, number>> {
   const entries = PROGRAMS.map((program) => {
-    let port = PORTS[program];
-    if (!preferred || claimed.has(port) || !isFree(port)) {
-      do port = freePort();
-      while (claimed.has(port));
-    }
+    const own = PORTS[program];
+    const port = preferred && !claimed.has(own) && isFree(own) ? own : freePort();
     claimed.add(port);
     return [program, port] as const;
   });
   return Object.fromEntries(entries) as Record<Program, number>;
-}
-
-function isFree(port: number): boolean {
-  try {
-    Bun.listen({ hostname: "127.0.0.1", port, socket: { data() {} } }).stop(true);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** What a program needs of the machine; no more, as a proxy or an OTEL_ variable would change what it does. */
