@@ -4,8 +4,8 @@ import type { NewOrder, OrderStatus } from "#lib/orders/order.ts";
 import { ConfigError, integer, type Env } from "#lib/service/config.ts";
 
 import { parseCommand, UsageError } from "./command-line.ts";
-import { isGatewayUp, placeOrder, readStatus } from "./demo/gateway.ts";
-import { interruption } from "./demo/interruption.ts";
+import { isGatewayUp, placeOrder, readStatus } from "./shared/gateway.ts";
+import { interruption } from "./shared/interruption.ts";
 import { runLoad, type LoadReport } from "./traffic/load.ts";
 import { MIX_DEFAULT, orderOf, parseMix, plentiful, unknownItem } from "./traffic/mix.ts";
 

@@ -6,7 +6,7 @@ import type { SQL } from "bun";
 import { startServices, type RunningServices } from "#lib/embedded/services.ts";
 import { SERVICE_NAMES } from "#lib/service/services.ts";
 import { droppedIn } from "./dropped-spans.ts";
-import { markdownTable, percent, showSpread, spreadOf, whole } from "./figures.ts";
+import { markdownTable, percent, showSpread, spreadOf, whole } from "../shared/figures.ts";
 import {
   startInfrastructure,
   startSpanSink,

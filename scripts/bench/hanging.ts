@@ -2,7 +2,7 @@
 // against one whose collector is well, in turns.
 import { spawnService, type ServiceProcess } from "#lib/embedded/service-process.ts";
 import { droppedByReason } from "./dropped-spans.ts";
-import { markdownTable, percent, showSpread, spreadOf, whole } from "./figures.ts";
+import { markdownTable, percent, showSpread, spreadOf, whole } from "../shared/figures.ts";
 import { startSpanSink } from "./infrastructure.ts";
 import { sendLoad } from "./load.ts";
 import { readFlags, wholeNumber } from "./options.ts";

@@ -3,7 +3,7 @@
 // counts is how each does beside its bare one in the same round.
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
-import { markdownTable, percent, percentile, whole } from "./figures.ts";
+import { markdownTable, percent, percentile, whole } from "../shared/figures.ts";
 import { startSpanSink, type SpanSink } from "./infrastructure.ts";
 import { hasWrk, sendLoad, sendWithWrk } from "./load.ts";
 import { peerCommand, prepareNodePeers } from "./node-peers.ts";

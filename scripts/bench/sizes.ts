@@ -4,7 +4,7 @@ import { startServices } from "#lib/embedded/services.ts";
 import { createKafka } from "#lib/kafka/client.ts";
 import { readTopic } from "#lib/kafka/topic-reader.ts";
 import { ORDER_CREATED_TOPIC } from "#lib/orders/order-created.ts";
-import { markdownTable, whole } from "./figures.ts";
+import { markdownTable, whole } from "../shared/figures.ts";
 import { allSettled, ORDER_BODIES } from "./flow.ts";
 import { startInfrastructure, type BenchDatabase } from "./infrastructure.ts";
 import { sendLoad } from "./load.ts";

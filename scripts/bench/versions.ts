@@ -3,7 +3,7 @@
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { startServices, type RunningServices } from "#lib/embedded/services.ts";
-import { markdownTable, percent, showSpread, spreadOf, whole } from "./figures.ts";
+import { markdownTable, percent, showSpread, spreadOf, whole } from "../shared/figures.ts";
 import { allSettled, measureSettling, ORDER_BODIES, usageOfAll, usageSince } from "./flow.ts";
 import { startInfrastructure, startSpanSink, type BenchDatabase } from "./infrastructure.ts";
 import { sendLoad, type Load } from "./load.ts";

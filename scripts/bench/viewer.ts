@@ -2,7 +2,7 @@
 // bound, how soon a page is seen, and how smoothly a long trace scrolls.
 import { chromium, type Page } from "playwright-core";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
-import { markdownTable } from "./figures.ts";
+import { markdownTable } from "../shared/figures.ts";
 import { readFlags, wholeNumber } from "./options.ts";
 
 const SPANS = 50_000;

@@ -5,7 +5,7 @@ import { check, type Check } from "./check.ts";
 import { describeFault, takeDown, type Fault } from "./kills.ts";
 import type { Load, PostedOrder } from "./load.ts";
 import type { ChaosStack } from "./stack.ts";
-import { until } from "./until.ts";
+import { until } from "../shared/until.ts";
 
 const LOOK_INTERVAL_MS = 1_000;
 /** Before Kafka is back: what the services then say of themselves has had the whole outage to come true. */

@@ -3,7 +3,7 @@ import { SERVICES } from "#lib/service/services.ts";
 import type { Random } from "./random.ts";
 import { watchReadiness, type Unready } from "./readiness.ts";
 import type { ChaosStack } from "./stack.ts";
-import { until } from "./until.ts";
+import { until } from "../shared/until.ts";
 import { DOWN_MS, isNodeVictim, VICTIMS, type VictimName } from "./victims.ts";
 
 /** One victim, down and up again. Times in milliseconds since 1970. */

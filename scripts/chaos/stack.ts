@@ -7,10 +7,10 @@ import { createChild, type Child } from "./child.ts";
 import { startChaosCluster } from "./kafka-cluster.ts";
 import { startChaosKafka, type ChaosKafka, type KafkaVictim } from "./kafka.ts";
 import { freePort } from "#lib/embedded/free-port.ts";
-import { isListening } from "./ports.ts";
+import { isListening } from "../shared/is-listening.ts";
 import { startKillablePostgres } from "./postgres.ts";
 import type { Random } from "./random.ts";
-import { until } from "./until.ts";
+import { until } from "../shared/until.ts";
 import { DOWN_MS, type Victim, type VictimName } from "./victims.ts";
 
 /** Which Kafka a run has. */
@@ -128,7 +128,8 @@ export async function startStack(
     undo.push(() => traces.kill());
     await unlessStopping(startTraces);
 
-    const ports = portsOf([...SERVICE_NAMES, "worker-2", "worker-3"]);
+    const names = [...SERVICE_NAMES, "worker-2", "worker-3"];
+    const ports = new Map(names.map((name) => [name, freePort()]));
     const urlOf = (name: string) => `http://127.0.0.1:${ports.get(name)}`;
     const addresses = {
       postgres: () => postgres.url,
@@ -248,17 +249,6 @@ async function startBoth(
     if (result.status === "fulfilled") undo.push(result.value.stop);
   }
   return await Promise.all(starting);
-}
-
-function portsOf(names: readonly string[]): Map<string, number> {
-  const ports = new Map<string, number>();
-  for (const name of names) {
-    let port: number;
-    do port = freePort();
-    while ([...ports.values()].includes(port));
-    ports.set(name, port);
-  }
-  return ports;
 }
 
 async function whyNotReady(name: string, url: string): Promise<string | undefined> {

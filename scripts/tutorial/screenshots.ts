@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { spansOf, type OtlpTrace } from "#lib/embedded/traces/otlp.ts";
 import { sleep } from "#lib/waiting/waiting.ts";
 import { startParts } from "../../tests/support/tutorial.ts";
+import { interruption } from "../shared/interruption.ts";
 import type { Parts } from "./parts.ts";
 import { quiet } from "./quiet.ts";
 import { CHAPTER, solutionOf, stageOf, STAGES, type Stage } from "./stages.ts";
@@ -112,13 +113,11 @@ async function main(ids: readonly string[]): Promise<number> {
     console.log("there is no Chromium: set CHROMIUM to the path of one; no picture was taken");
     return 0;
   }
-  const interrupted = new AbortController();
-  const onSignal = () => interrupted.abort(new Error("interrupted"));
-  process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
+  const interrupted = interruption(() => {});
   await using parts = await startParts();
   mkdirSync(IMAGES, { recursive: true });
   for (const stage of STAGES.filter(({ id }) => ids.length === 0 || ids.includes(id))) {
-    const image = await screenshotOf(stage, parts, chromium, interrupted.signal);
+    const image = await screenshotOf(stage, parts, chromium, interrupted);
     if (!image) console.log(`${stage.id}: no trace`);
     else if (image.length > IMAGE_BYTES_MAX) throw new Error(`${stage.id}: ${image.length} bytes`);
     else {

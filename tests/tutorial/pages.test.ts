@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { Slots } from "#lib/waiting/slots.ts";
-import { runExperiment } from "../../scripts/tutorial/experiments.ts";
+import { runExperiment } from "../../scripts/tutorial/experiments/experiment.ts";
 import { blocksOf, codeIn } from "../../scripts/tutorial/pages/block.ts";
 import {
   pageNames,

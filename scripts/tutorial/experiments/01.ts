@@ -1,5 +1,5 @@
 /** What the page of stage 01 shows: how a span gets lost, and what one is on the wire. */
-import type { Bench, Experiment } from "../experiments.ts";
+import type { Bench, Experiment } from "./experiment.ts";
 
 const SCRIPTS = "docs/tutorial/experiments";
 

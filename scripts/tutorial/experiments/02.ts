@@ -1,5 +1,5 @@
 /** What the page of stage 02 shows: spans without a place, without an end, and with a wrong one. */
-import type { Bench, Experiment } from "../experiments.ts";
+import type { Bench, Experiment } from "./experiment.ts";
 
 const SCRIPTS = "docs/tutorial/experiments";
 

@@ -1,6 +1,6 @@
 /** What the page of stage 03 shows: whose child a request is, what its answer says of it, and when it ends. */
 import { findSpans } from "../check/index.ts";
-import type { Bench, Experiment } from "../experiments.ts";
+import type { Bench, Experiment } from "./experiment.ts";
 import type { Edit } from "../mistakes/mistake.ts";
 import { mistakes } from "../mistakes/03.ts";
 import type { SeenSpan } from "../system/index.ts";

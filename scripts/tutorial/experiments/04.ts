@@ -1,6 +1,6 @@
 /** What the page of stage 04 shows: what crosses the wire, where a trace breaks off, and tries told apart. */
 import { findSpans } from "../check/index.ts";
-import type { Bench, Experiment } from "../experiments.ts";
+import type { Bench, Experiment } from "./experiment.ts";
 import type { Edit } from "../mistakes/mistake.ts";
 import { mistakes } from "../mistakes/04.ts";
 import type { Fault, SeenSpan } from "../system/index.ts";

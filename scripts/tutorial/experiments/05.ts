@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { spansOf as spansIn } from "#lib/embedded/traces/otlp.ts";
-import { renderWaterfall } from "../../waterfall.ts";
+import { renderWaterfall } from "../../shared/waterfall.ts";
 import { findSpans, inTrace } from "../check/index.ts";
-import { PAGE_COLUMNS, type Bench, type Experiment } from "../experiments.ts";
+import { PAGE_COLUMNS, type Bench, type Experiment } from "./experiment.ts";
 import type { Edit } from "../mistakes/mistake.ts";
 import { mistakes } from "../mistakes/05.ts";
 import { ROOT } from "../stages.ts";

@@ -1,5 +1,5 @@
 /** What the page of stage 06 shows: how an order gets lost, and where a record's trace goes on, or does not. */
-import type { Bench, Experiment } from "../experiments.ts";
+import type { Bench, Experiment } from "./experiment.ts";
 import { findSpans } from "../check/index.ts";
 import { holdCommits } from "../checks/held-commits.ts";
 import type { Edit } from "../mistakes/mistake.ts";

@@ -1,6 +1,6 @@
 /** What the page of stage 07 shows: whose fault it was, what was made good, and what becomes of what never goes well. */
 import { findSpans, oneSpan } from "../check/index.ts";
-import type { Bench, Experiment } from "../experiments.ts";
+import type { Bench, Experiment } from "./experiment.ts";
 import type { Edit } from "../mistakes/mistake.ts";
 import { mistakes } from "../mistakes/07.ts";
 import type { SeenRecord, System } from "../system/index.ts";

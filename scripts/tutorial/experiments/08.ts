@@ -1,5 +1,5 @@
 /** What the page of stage 08 shows: the lines of one order, and the series of very many. */
-import type { Bench, Experiment } from "../experiments.ts";
+import type { Bench, Experiment } from "./experiment.ts";
 import type { SeenMetric, System } from "../system/index.ts";
 
 const SCRIPTS = "docs/tutorial/experiments";

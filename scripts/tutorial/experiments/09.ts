@@ -1,5 +1,5 @@
 /** What the page of stage 09 shows: who decides, what travels along, and what is lost when nobody takes it. */
-import type { Bench, Experiment } from "../experiments.ts";
+import type { Bench, Experiment } from "./experiment.ts";
 import type { Edit } from "../mistakes/mistake.ts";
 import { quiet } from "../quiet.ts";
 import type { SeenSpan, System } from "../system/index.ts";

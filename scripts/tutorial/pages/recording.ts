@@ -1,8 +1,8 @@
 /** Recordings: what a command of the chapter prints, as it is shown on a page. */
 import { relative } from "node:path";
-import { forPeople } from "../../demo/text.ts";
+import { forPeople } from "../../shared/terminal.ts";
 import { runCheck } from "../check/index.ts";
-import { loadExperiment, PAGE_COLUMNS, runExperiment } from "../experiments.ts";
+import { loadExperiment, PAGE_COLUMNS, runExperiment } from "../experiments/experiment.ts";
 import { applyMistake, loadMistake } from "../mistakes/mistake.ts";
 import { USUAL_PORTS, type Parts } from "../parts.ts";
 import { runStage } from "../run-stage.ts";

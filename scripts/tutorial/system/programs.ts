@@ -1,6 +1,6 @@
 /** The programs of a run: started, watched until they are ready, ended. */
-import { connect } from "node:net";
 import { sleep } from "#lib/waiting/waiting.ts";
+import { isListening } from "../../shared/is-listening.ts";
 import type { Program } from "../stages.ts";
 import { LatestLines } from "./lines.ts";
 import { spawnProgram, type ProgramEnd, type ProgramProcess } from "./program-process.ts";
@@ -98,7 +98,7 @@ export class Programs {
     void this.#watch(program, child);
 
     const isReady = async () =>
-      await (program === "worker" ? isGroupStable() : accepts(ports[program]));
+      await (program === "worker" ? isGroupStable() : isListening(ports[program]));
     const deadlineMs = performance.now() + readyTimeoutMs;
     while (!(await isReady())) {
       if (child.end) {
@@ -148,16 +148,4 @@ export class Programs {
 
 function howItEnded({ exitCode, signal }: ProgramEnd): string {
   return signal ? `was ended by ${signal}` : `ended with status ${exitCode}`;
-}
-
-/** @returns whether somebody takes TCP connections on a port */
-async function accepts(port: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const socket = connect(port, "127.0.0.1");
-  socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
-  try {
-    return await promise;
-  } finally {
-    socket.destroy();
-  }
 }

@@ -4,15 +4,15 @@
  */
 import { copyFileSync, existsSync } from "node:fs";
 import { basename, join } from "node:path";
-import { renderWaterfall } from "../waterfall.ts";
-import { LatestLines, readLines } from "./system/lines.ts";
-import { applyEdits, type Edit } from "./mistakes/mistake.ts";
-import type { Parts } from "./parts.ts";
-import { quiet } from "./quiet.ts";
-import { createScratch } from "./scratch.ts";
-import { solutionFiles } from "./stage-files.ts";
-import { ROOT, type Stage } from "./stages.ts";
-import { startSystem, type System, type SystemOptions } from "./system/index.ts";
+import { renderWaterfall } from "../../shared/waterfall.ts";
+import { LatestLines, readLines } from "../system/lines.ts";
+import { applyEdits, type Edit } from "../mistakes/mistake.ts";
+import type { Parts } from "../parts.ts";
+import { quiet } from "../quiet.ts";
+import { createScratch } from "../scratch.ts";
+import { solutionFiles } from "../stage-files.ts";
+import { ROOT, type Stage } from "../stages.ts";
+import { startSystem, type System, type SystemOptions } from "../system/index.ts";
 
 /** One of them. */
 export interface Experiment {
@@ -109,7 +109,7 @@ export async function runExperiment(
 
 /** @throws Error where the stage has no experiment of that name */
 export async function loadExperiment(stage: Stage, name: string): Promise<Experiment> {
-  const file = join(import.meta.dir, "experiments", `${stage.id}.ts`);
+  const file = join(import.meta.dir, `${stage.id}.ts`);
   const { experiments = {} } = existsSync(file)
     ? ((await import(file)) as { experiments?: Readonly<Record<string, Experiment>> })
     : {};
