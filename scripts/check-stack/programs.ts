@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { endProcess } from "#lib/embedded/bun-process.ts";
 import { freePort } from "#lib/embedded/free-port.ts";
 import { COLLECTOR_FOLDER, JAEGER_FOLDER, PROMETHEUS_FOLDER, readYaml, ROOT } from "./files.ts";
 
@@ -25,6 +26,7 @@ export interface ProgramPaths {
 }
 
 const START_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 10_000;
 const SCRAPE_INTERVAL = "1s";
 const EVALUATION_INTERVAL = "1s";
 
@@ -211,12 +213,7 @@ function spawn(name: string, command: readonly string[], cwd: string): Started {
       const words = (await Bun.file(`${log}.err`).text()).slice(-2_000);
       throw new Error(`${name} did not start:\n${words}`);
     },
-    async stop() {
-      child.kill("SIGTERM");
-      const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
-      await child.exited;
-      clearTimeout(timer);
-    },
+    stop: () => endProcess(child, "SIGTERM", STOP_TIMEOUT_MS),
   };
 }
 

@@ -4,8 +4,9 @@
  */
 import { copyFileSync, existsSync } from "node:fs";
 import { basename, join } from "node:path";
+import { readLines } from "#lib/embedded/bun-process.ts";
 import { renderWaterfall } from "../../shared/waterfall.ts";
-import { LatestLines, readLines } from "../system/lines.ts";
+import { LatestLines, LINE_CHARS_MAX } from "../system/lines.ts";
 import { applyEdits, type Edit } from "../mistakes/mistake.ts";
 import type { Parts } from "../parts.ts";
 import { quiet } from "../quiet.ts";
@@ -162,7 +163,8 @@ async function runCommand({ argv, env, folder, signal, say }: Command): Promise<
   );
   const lines = new LatestLines();
   const onLine = (line: string) => lines.add(line);
-  await Promise.all([readLines(child.stdout, onLine), readLines(child.stderr, onLine)]);
+  const streams = [child.stdout, child.stderr];
+  await Promise.all(streams.map((stream) => readLines(stream, onLine, LINE_CHARS_MAX)));
   await child.exited;
   signal.throwIfAborted();
   const all = lines.all();
