@@ -211,7 +211,7 @@ describe("runs", () => {
   test.each([
     ["99", "there is no stage 99"],
     ["01 --nothing", "stage 01 has no experiment nothing; there are:"],
-    ["01 --check nothing", "stage 01 has no mistake"],
+    ["01 --check nothing", "there is no mistake nothing"],
     ["01 check", "a run is NN, NN --experiment"],
     ["01-bytes", "there is no stage 01-bytes; a run is NN, "],
   ])("of %p are refused", async (what, message) => {
