@@ -1,4 +1,5 @@
 /** What the page of stage 09 shows: who decides, what travels along, and what is lost when nobody takes it. */
+import { inSeconds } from "../../shared/figures.ts";
 import type { Bench, Experiment } from "./experiment.ts";
 import { mistakes } from "../mistakes/09.ts";
 import { editsOf } from "../mistakes/mistake.ts";
@@ -148,7 +149,7 @@ async function end(system: System, { say }: Bench): Promise<void> {
     a.program < b.program ? -1 : 1,
   )) {
     const how = signal === null ? `ended with status ${exitCode}` : `was ended by ${signal}`;
-    say(`${program} ${how} after ${(ms / 1_000).toFixed(1)} s`);
+    say(`${program} ${how} after ${inSeconds(ms)}`);
   }
 }
 
