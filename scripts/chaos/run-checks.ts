@@ -3,7 +3,7 @@ import { inSeconds } from "../shared/figures.ts";
 import { check, type Check } from "./check.ts";
 import type { Fault } from "./kills.ts";
 import type { PostedOrder } from "./load.ts";
-import type { ServiceEnd } from "./stack.ts";
+import type { ServiceEnd } from "./services.ts";
 
 /** Contract: ready within so long of any start. */
 const READY_WITHIN_MS = 20_000;
