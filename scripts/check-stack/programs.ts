@@ -84,22 +84,7 @@ export async function startPrograms(paths: ProgramPaths, copyTo: string): Promis
       prometheusUrl,
       async scrape(services) {
         if (!paths.prometheus || !prometheusUrl) return;
-        const targets = {
-          ...services,
-          spans: address("collector metrics"),
-          "otel-collector": address("collector own"),
-          jaeger: address("jaeger own"),
-          prometheus: address("prometheus"),
-        };
-        const config = await prometheusConfig(targets);
-        await Bun.write(join(folder, "prometheus.yml"), JSON.stringify(config));
-        const command = [
-          paths.prometheus,
-          `--config.file=${join(folder, "prometheus.yml")}`,
-          `--storage.tsdb.path=${join(folder, "prometheus")}`,
-          `--web.listen-address=${address("prometheus")}`,
-          "--enable-feature=exemplar-storage",
-        ];
+        const command = await prometheusCommand(paths.prometheus, folder, address, services);
         await launch("prometheus", command, `${prometheusUrl}/-/ready`);
       },
       stop,
@@ -160,6 +145,31 @@ function ownMetrics(address: string) {
   return {
     metrics: { readers: [{ pull: { exporter: { prometheus: { host, port: Number(port) } } } }] },
   };
+}
+
+/** Writes its configuration. @returns how it is started */
+async function prometheusCommand(
+  program: string,
+  folder: string,
+  address: AddressOf,
+  services: Readonly<Record<string, string>>,
+): Promise<string[]> {
+  const config = await prometheusConfig({
+    ...services,
+    spans: address("collector metrics"),
+    "otel-collector": address("collector own"),
+    jaeger: address("jaeger own"),
+    prometheus: address("prometheus"),
+  });
+  const file = join(folder, "prometheus.yml");
+  await Bun.write(file, JSON.stringify(config));
+  return [
+    program,
+    `--config.file=${file}`,
+    `--storage.tsdb.path=${join(folder, "prometheus")}`,
+    `--web.listen-address=${address("prometheus")}`,
+    "--enable-feature=exemplar-storage",
+  ];
 }
 
 interface PrometheusConfig {
