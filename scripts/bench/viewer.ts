@@ -3,6 +3,7 @@
 import { chromium, type Page } from "playwright-core";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
 import { wholeNumber } from "../command-line.ts";
+import { chromiumPath } from "../shared/chromium.ts";
 import { markdownTable, spreadOf } from "../shared/figures.ts";
 import { readFlags } from "./options.ts";
 
@@ -148,9 +149,8 @@ async function measureMemory(): Promise<void> {
 async function printPages(store: TraceStore): Promise<void> {
   store.importText(traceOf(9_999_999, LONG_TRACE_SPANS));
   const longId = (10_000_000).toString(16).padStart(32, "0");
-  const path = process.env["CHROMIUM"] || Bun.which("chromium");
-  if (!path) return console.log("\nthere is no Chromium: pages were not measured");
-  const browser = await chromium.launch({ executablePath: path, args: ["--no-sandbox"] });
+  if (!chromiumPath) return console.log("\nthere is no Chromium: pages were not measured");
+  const browser = await chromium.launch({ executablePath: chromiumPath, args: ["--no-sandbox"] });
   try {
     const rows: string[][] = [];
     for (const [what, href] of [

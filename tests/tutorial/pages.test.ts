@@ -13,7 +13,8 @@ import {
 import { createRecorder } from "../../scripts/tutorial/pages/recording.ts";
 import { shapeOf } from "../../scripts/tutorial/pages/shape.ts";
 import { solutionFiles, startFiles } from "../../scripts/tutorial/stage-files.ts";
-import { findChromium, screenshotOf } from "../../scripts/tutorial/screenshots.ts";
+import { chromiumPath as chromium } from "../../scripts/shared/chromium.ts";
+import { screenshotOf } from "../../scripts/tutorial/screenshots.ts";
 import { stageOf, STAGES, type Stage } from "../../scripts/tutorial/stages.ts";
 import { startParts, type TestParts } from "../support/tutorial.ts";
 
@@ -193,7 +194,6 @@ describe("runs", () => {
     RUN_TIMEOUT_MS,
   );
 
-  const chromium = findChromium(process.env);
   test.skipIf(!chromium)(
     "can be shown as a picture of the viewer (skipped where there is no Chromium)",
     async () => {
