@@ -8,7 +8,7 @@ import { createRandom } from "./chaos/random.ts";
 import { renderTable } from "./chaos/report.ts";
 import { runChaos } from "./chaos/run.ts";
 import { startStack, type ChaosStack } from "./chaos/stack.ts";
-import { interruption, Interrupted } from "./demo/interruption.ts";
+import { interruption, Interrupted } from "./shared/interruption.ts";
 
 let options: ChaosOptions | "help";
 try {

@@ -24,6 +24,19 @@ export async function runCommand(
   }
 }
 
+/** A flag's whole number within bounds. @throws UsageError that names the flag */
+export function wholeNumber(
+  name: string,
+  text: string | undefined,
+  fallback: number,
+  { min, max }: { readonly min: number; readonly max: number },
+): number {
+  if (text === undefined) return fallback;
+  const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= min && value <= max) return value;
+  throw new UsageError(`--${name} must be an integer from ${min} to ${max}`);
+}
+
 /** Reads flags, and words between them. @throws UsageError that names what is not known */
 export function parseCommand<Options extends NonNullable<ParseArgsConfig["options"]>>(
   args: string[],

@@ -8,14 +8,15 @@ import { ConfigError } from "#lib/service/config.ts";
 import { settledWithin } from "#lib/waiting/waiting.ts";
 
 import { FIRST_ORDER, waitForTrace, type FoundTrace } from "./demo/first-order.ts";
-import { placeOrder, readStatus } from "./demo/gateway.ts";
-import { interruption, Interrupted } from "./demo/interruption.ts";
+import { placeOrder, readStatus } from "./shared/gateway.ts";
+import { aborted, interruption, Interrupted } from "./shared/interruption.ts";
 import { checkPorts, PORT_VARIABLES, PortsError, readPorts } from "./demo/ports.ts";
 import { openServiceLogs, worryIn } from "./demo/service-logs.ts";
 import { startStack, type Stack } from "./demo/stack.ts";
-import { formatSeconds, forPeople, partLine, whereToLook } from "./demo/text.ts";
+import { formatSeconds, partLine, whereToLook } from "./demo/text.ts";
 import { watchFiles } from "./demo/watch.ts";
-import { renderWaterfall } from "./waterfall.ts";
+import { forPeople, terminal } from "./shared/terminal.ts";
+import { renderWaterfall } from "./shared/waterfall.ts";
 
 const USAGE = `usage: bun run demo [--once] [--json] [--watch] [--verbose]
 
@@ -34,7 +35,6 @@ ${PORT_VARIABLES.map((variable) => `  ${variable}`).join("\n")}
 
 const ROOT = join(import.meta.dir, "..");
 const LOGS_FOLDER = join(ROOT, ".orderflow/logs");
-const WIDTH_DEFAULT_COLUMNS = 100;
 const SAME_CTRL_C_MS = 300;
 
 interface Options {
@@ -162,17 +162,4 @@ async function showFirstOrder(
     say(["the trace is not whole; missing:", ...found.missing].join("\n  "));
   }
   return found;
-}
-
-function terminal(): { widthColumns: number; color: boolean } {
-  const { isTTY, columns } = process.stdout;
-  return {
-    widthColumns: columns || Number(process.env["COLUMNS"]) || WIDTH_DEFAULT_COLUMNS,
-    color: isTTY && !process.env["NO_COLOR"],
-  };
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
 }

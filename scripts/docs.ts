@@ -1,7 +1,7 @@
 // The documents and the chapter as a site: builds it and serves it on this machine.
 
 import { parseArgs } from "node:util";
-import { Interrupted, interruption } from "./demo/interruption.ts";
+import { aborted, Interrupted, interruption } from "./shared/interruption.ts";
 import { buildSite, SITE_DIST } from "./docs/build-site.ts";
 import { serveFolder } from "./docs/serve-folder.ts";
 
@@ -38,10 +38,7 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(
       `\n${site.url}  the documents\n${site.url}docs/tutorial/  the chapter\nCtrl-C ends it`,
     );
-    await new Promise<void>((resolve) => {
-      if (interrupted.aborted) resolve();
-      interrupted.addEventListener("abort", () => resolve(), { once: true });
-    });
+    await aborted(interrupted);
     return 0;
   } catch (error) {
     if (interrupted.reason instanceof Interrupted) return interrupted.reason.exitStatus;

@@ -4,8 +4,9 @@ import type { NewOrder, OrderStatus } from "#lib/orders/order.ts";
 import { ConfigError, integer, type Env } from "#lib/service/config.ts";
 
 import { parseCommand, UsageError } from "./command-line.ts";
-import { isGatewayUp, placeOrder, readStatus } from "./demo/gateway.ts";
-import { interruption } from "./demo/interruption.ts";
+import { inSeconds } from "./shared/figures.ts";
+import { isGatewayUp, placeOrder, readStatus } from "./shared/gateway.ts";
+import { interruption } from "./shared/interruption.ts";
 import { runLoad, type LoadReport } from "./traffic/load.ts";
 import { MIX_DEFAULT, orderOf, parseMix, plentiful, unknownItem } from "./traffic/mix.ts";
 
@@ -181,10 +182,10 @@ async function placeOneByOne(config: TrafficConfig): Promise<number> {
   }
   await Promise.all(inHand);
 
-  const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
+  const took = inSeconds(performance.now() - startMs);
   const parts = [...counts].map(([outcome, count]) => `${count} ${outcome}`);
   const orders = orderCount === 1 ? "1 order" : `${orderCount} orders`;
-  console.log(`\n${orders} in ${seconds} s: ${parts.join(", ")}`);
+  console.log(`\n${orders} in ${took}: ${parts.join(", ")}`);
   return counts.has("failed") || counts.has("pending") ? 1 : 0;
 }
 

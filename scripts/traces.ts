@@ -3,7 +3,8 @@ import type { OtlpTrace } from "#lib/embedded/traces/otlp.ts";
 import { criticalPath, modelOf } from "#lib/embedded/viewer/model.ts";
 import type { WireFound, WireSummary, WireTrace } from "#lib/embedded/viewer/wire.ts";
 import { parseCommand, runCommand, UsageError } from "./command-line.ts";
-import { renderWaterfall } from "./waterfall.ts";
+import { terminal } from "./shared/terminal.ts";
+import { renderWaterfall } from "./shared/waterfall.ts";
 
 const USAGE = `Usage:
   bun run traces [list]          the newest traces, newest last
@@ -26,7 +27,6 @@ const OPTIONS = {
   limit: { type: "string", default: "20" },
   url: { type: "string", default: `http://localhost:${process.env["JAEGER_PORT"] || 16686}` },
 } as const;
-const WIDTH_DEFAULT_COLUMNS = 100;
 const LOOK_AGAIN_MS = 500;
 
 /** The store does not answer, or not as one should. */
@@ -104,8 +104,7 @@ async function draw(url: string, id: string): Promise<void> {
   const otlp = await ask<{ result: OtlpTrace }>(`${url}/api/v3/traces/${wire.traceId}`);
   const critical = new Set([...criticalPath(modelOf(wire)).keys()].map((span) => span.id));
   const text = renderWaterfall(otlp.result, {
-    widthColumns: process.stdout.columns ?? WIDTH_DEFAULT_COLUMNS,
-    color: process.stdout.isTTY && !process.env["NO_COLOR"],
+    ...terminal(),
     fold: true,
     critical,
   });

@@ -5,7 +5,7 @@ import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts"
 import { ConfigError } from "#lib/service/config.ts";
 import { parseCommand, runCommand, UsageError } from "./command-line.ts";
 import { readPorts } from "./demo/ports.ts";
-import { forPeople } from "./demo/text.ts";
+import { forPeople } from "./shared/terminal.ts";
 
 const USAGE = `Usage:
   bun run viewer [FILE …]     traces, logs and metrics of any program that sends OTLP/HTTP

@@ -17,7 +17,7 @@ import { join } from "node:path";
 import { freePort } from "#lib/embedded/free-port.ts";
 import { attribute, type OtlpTrace, spansOf } from "#lib/embedded/traces/otlp.ts";
 import { makeTraffic } from "./support/traffic.ts";
-import { isWholeTrace } from "../scripts/waterfall.ts";
+import { isWholeTrace } from "../scripts/shared/waterfall.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const TEST_TIMEOUT_MS = 120_000;

@@ -7,7 +7,7 @@ import { answerJaegerQuery } from "#lib/embedded/traces/jaeger-query.ts";
 import { createOtlpReceiver, type OtlpSink } from "#lib/embedded/traces/otlp-receiver.ts";
 import { TraceRing } from "#lib/embedded/traces/trace-ring.ts";
 import { encodeOtlp } from "#lib/embedded/traces/otlp-codec.ts";
-import { renderWaterfall } from "../scripts/waterfall.ts";
+import { renderWaterfall } from "../scripts/shared/waterfall.ts";
 import { hostileBody, hostileText } from "./support/hostile/inputs.ts";
 import { HOSTILE_TIMEOUT_MS, hostileSettings, reportInputs } from "./support/hostile/settings.ts";
 

@@ -15,7 +15,7 @@ import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/ap
 import { decodeOtlp } from "#lib/embedded/traces/otlp-codec.ts";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
 import { refuseForeign } from "#lib/embedded/traces/own-requests.ts";
-import { renderWaterfall } from "../scripts/waterfall.ts";
+import { renderWaterfall } from "../scripts/shared/waterfall.ts";
 import { exchange } from "./support/hostile/raw-http.ts";
 
 const stores: TraceStore[] = [];

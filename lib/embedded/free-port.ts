@@ -8,21 +8,26 @@ const HOST = "127.0.0.1";
 const PORT_MIN = 20_000;
 const PORT_MAX = 29_999;
 const ATTEMPTS_MAX = 1_000;
+/** By this process: whoever got one may not listen on it yet. */
+const given = new Set<number>();
 
 /**
- * Finds a port on 127.0.0.1 that nobody listens on. It is nobody's reservation: another program that
- * looks for one at the same moment may be given the same, by chance.
+ * Finds a port on 127.0.0.1 that nobody listens on, another one each time. It is nobody's reservation:
+ * another program that looks for one at the same moment may be given the same, by chance.
  * @throws Error where none is found
  */
 export function freePort(): number {
   for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
     const port = PORT_MIN + Math.floor(Math.random() * (PORT_MAX - PORT_MIN + 1));
-    if (isFree(port)) return port;
+    if (given.has(port) || !isFree(port)) continue;
+    given.add(port);
+    return port;
   }
   throw new Error(`no free port was found between ${PORT_MIN} and ${PORT_MAX}`);
 }
 
-function isFree(port: number): boolean {
+/** Whether nobody listens on a port of 127.0.0.1. */
+export function isFree(port: number): boolean {
   try {
     Bun.listen({ hostname: HOST, port, socket: { data() {} } }).stop(true);
     return true;

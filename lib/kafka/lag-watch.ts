@@ -58,12 +58,6 @@ gauge(
   () => groupLag,
 );
 
-/** A partition that brings nothing: since when, and from which offset on. */
-interface Stall {
-  readonly position: bigint;
-  readonly sinceMs: number;
-}
-
 /**
  * Starts to watch.
  *
@@ -74,7 +68,7 @@ export function startLagWatch(options: LagWatchOptions): LagWatch {
   const { kafka, groupId, topic, assigned, isHeldBack, onStalled } = options;
   const limits = options.limits ?? LIMITS;
   const stopping = new AbortController();
-  const stalls = new Map<number, Stall>();
+  const stalls = new Stalls(limits);
   let admin: Admin | undefined;
   let failingSinceMs: number | undefined;
   let failure = "";
@@ -84,52 +78,17 @@ export function startLagWatch(options: LagWatchOptions): LagWatch {
   async function look(): Promise<void> {
     try {
       const looking = AbortSignal.any([stopping.signal, AbortSignal.timeout(limits.lookTimeoutMs)]);
-      const offsets = await unlessAborted(readOffsets(), looking);
+      admin ??= kafka.admin({ retry: { retries: 1 } });
+      const offsets = await unlessAborted(readOffsets(admin, topic, groupId), looking);
       groupLag = offsets.reduce((sum, { behind }) => sum + behind, 0);
       failingSinceMs = undefined;
-      judge(offsets);
+      const stalled = stalls.judge(offsets, assigned(), isHeldBack);
+      if (stalled) onStalled(stalled);
     } catch (error) {
       failingSinceMs ??= performance.now();
       failure = describeError(error);
       logger.debug("the lag is not known", { error: failure });
       await closeAdmin();
-    }
-  }
-
-  /** Kafka's own word on every partition: its end, what is committed, and what lies between. */
-  async function readOffsets() {
-    admin ??= kafka.admin({ retry: { retries: 1 } });
-    await admin.connect(); // does nothing where it is connected
-    const ends = await admin.fetchTopicOffsets(topic);
-    const [committed] = await admin.fetchOffsets({ groupId, topics: [topic] });
-    const doneOf = new Map(
-      committed?.partitions.map(({ partition, offset }) => [partition, BigInt(offset)]),
-    );
-    return ends.map(({ partition, low, high }) => {
-      const done = maxOf(doneOf.get(partition) ?? -1n, BigInt(low));
-      const end = BigInt(high);
-      return { partition, done, end, behind: end > done ? Number(end - done) : 0 };
-    });
-  }
-
-  /** Looks which of our partitions have something that we do not fetch. */
-  function judge(offsets: Awaited<ReturnType<typeof readOffsets>>): void {
-    const ours = assigned();
-    const nowMs = performance.now();
-    for (const { partition, done, end } of offsets) {
-      const position = maxOf(ours.get(partition) ?? 0n, done);
-      const isOurs = ours.has(partition);
-      if (!isOurs || position >= end || isHeldBack(partition)) {
-        stalls.delete(partition);
-      } else if (stalls.get(partition)?.position !== position) {
-        stalls.set(partition, { position, sinceMs: nowMs });
-      }
-    }
-    for (const [partition, { sinceMs }] of stalls) {
-      if (nowMs - sinceMs < limits.giveUpAfterMs) continue;
-      stalls.clear();
-      onStalled(new Error(`nothing comes from partition ${partition} for ${seconds(sinceMs)} s`));
-      return;
     }
   }
 
@@ -149,10 +108,8 @@ export function startLagWatch(options: LagWatchOptions): LagWatch {
 
   return {
     get problem() {
-      for (const [partition, { sinceMs }] of stalls) {
-        if (performance.now() - sinceMs < limits.tellAfterMs) continue;
-        return `fetches nothing from partition ${partition} for ${seconds(sinceMs)} s, though records wait there${cause()}`;
-      }
+      const stalled = stalls.problem;
+      if (stalled !== undefined) return stalled + cause();
       if (failingSinceMs === undefined) return undefined;
       if (performance.now() - failingSinceMs < limits.tellAfterMs) return undefined;
       return `Kafka does not say how far ${topic} is: ${failure}${cause()}`;
@@ -163,6 +120,80 @@ export function startLagWatch(options: LagWatchOptions): LagWatch {
       await closeAdmin();
     },
   };
+}
+
+/** How far a partition and the group are in it. */
+interface Offsets {
+  readonly partition: number;
+  /** The first record that is neither committed as finished nor gone. */
+  readonly done: bigint;
+  readonly end: bigint;
+  readonly behind: number;
+}
+
+/** Kafka's own word on every partition: its end, what is committed, and what lies between. */
+async function readOffsets(admin: Admin, topic: string, groupId: string): Promise<Offsets[]> {
+  await admin.connect(); // does nothing where it is connected
+  const ends = await admin.fetchTopicOffsets(topic);
+  const [committed] = await admin.fetchOffsets({ groupId, topics: [topic] });
+  const doneOf = new Map(
+    committed?.partitions.map(({ partition, offset }) => [partition, BigInt(offset)]),
+  );
+  return ends.map(({ partition, low, high }) => {
+    const done = maxOf(doneOf.get(partition) ?? -1n, BigInt(low));
+    const end = BigInt(high);
+    return { partition, done, end, behind: end > done ? Number(end - done) : 0 };
+  });
+}
+
+/** A partition that brings nothing: since when, and from which offset on. */
+interface Stall {
+  readonly position: bigint;
+  readonly sinceMs: number;
+}
+
+/** Our partitions that have something that we do not fetch. */
+class Stalls {
+  readonly #limits: LagWatchLimits;
+  readonly #stalls = new Map<number, Stall>();
+
+  constructor(limits: LagWatchLimits) {
+    this.#limits = limits;
+  }
+
+  /** @returns what is wrong where one brings nothing for too long; then all begin anew */
+  judge(
+    offsets: readonly Offsets[],
+    ours: ReturnType<LagWatchOptions["assigned"]>,
+    isHeldBack: LagWatchOptions["isHeldBack"],
+  ): Error | undefined {
+    const nowMs = performance.now();
+    for (const { partition, done, end } of offsets) {
+      const position = maxOf(ours.get(partition) ?? 0n, done);
+      const isOurs = ours.has(partition);
+      if (!isOurs || position >= end || isHeldBack(partition)) {
+        this.#stalls.delete(partition);
+      } else if (this.#stalls.get(partition)?.position !== position) {
+        this.#stalls.set(partition, { position, sinceMs: nowMs });
+      }
+    }
+    const given = this.#lasting(this.#limits.giveUpAfterMs);
+    if (!given) return undefined;
+    this.#stalls.clear();
+    return new Error(`nothing comes from ${given}`);
+  }
+
+  /** For a person; undefined where none brings nothing for so long that it is to be told. */
+  get problem(): string | undefined {
+    const told = this.#lasting(this.#limits.tellAfterMs);
+    return told && `fetches nothing from ${told}, though records wait there`;
+  }
+
+  #lasting(ms: number): string | undefined {
+    const nowMs = performance.now();
+    const [partition, stall] = [...this.#stalls].find(([, one]) => nowMs - one.sinceMs >= ms) ?? [];
+    return stall && `partition ${partition} for ${seconds(stall.sinceMs)} s`;
+  }
 }
 
 function seconds(sinceMs: number): number {

@@ -6,15 +6,24 @@ import type { SQL } from "bun";
 import { startServices, type RunningServices } from "#lib/embedded/services.ts";
 import { SERVICE_NAMES } from "#lib/service/services.ts";
 import { droppedIn } from "./dropped-spans.ts";
-import { markdownTable, percent, showSpread, spreadOf, whole } from "./figures.ts";
+import { wholeNumber } from "../command-line.ts";
+import {
+  markdownTable,
+  mebibytes,
+  percent,
+  showSpread,
+  spreadOf,
+  whole,
+} from "../shared/figures.ts";
 import {
   startInfrastructure,
   startSpanSink,
+  stopOnSignal,
   type BenchDatabase,
   type Infrastructure,
 } from "./infrastructure.ts";
 import { sendLoad, type Load, type LoadResult } from "./load.ts";
-import { readFlags, wholeNumber } from "./options.ts";
+import { readFlags } from "./options.ts";
 import { usageOf, usageOfServer, type ProcessUsage } from "./process-usage.ts";
 
 interface Settings {
@@ -67,8 +76,7 @@ export async function benchFlow(args: readonly string[]): Promise<void> {
     profileFolder: flags.profile && resolve(flags.profile),
   };
   const infrastructure = await startInfrastructure();
-  const end = () => void infrastructure.stop().finally(() => process.exit(130));
-  process.once("SIGINT", end).once("SIGTERM", end);
+  stopOnSignal(infrastructure.stop);
   const turns: Record<Mode, Turn[]> = { on: [], off: [] };
   try {
     const written = await infrastructure.createDatabase("written");
@@ -392,7 +400,7 @@ function usageTable(turns: Record<Mode, Turn[]>): string {
     };
     const cpu = (mode: Mode) =>
       cell(mode, ({ cpuSeconds }, { orders }) => (cpuSeconds * 1000) / orders).toFixed(2);
-    const memory = (mode: Mode) => `${whole(cell(mode, ({ rssBytes }) => rssBytes) / 2 ** 20)} MiB`;
+    const memory = (mode: Mode) => mebibytes(cell(mode, ({ rssBytes }) => rssBytes));
     // PostgreSQL's processes share most of theirs, so that a sum would say nothing.
     const memories = name === "PostgreSQL" ? ["", ""] : [memory("on"), memory("off")];
     return [name, cpu("on"), cpu("off"), ...memories];

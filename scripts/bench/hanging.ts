@@ -2,10 +2,19 @@
 // against one whose collector is well, in turns.
 import { spawnService, type ServiceProcess } from "#lib/embedded/service-process.ts";
 import { droppedByReason } from "./dropped-spans.ts";
-import { markdownTable, percent, showSpread, spreadOf, whole } from "./figures.ts";
+import { wholeNumber } from "../command-line.ts";
+import {
+  inSeconds,
+  markdownTable,
+  mebibytes,
+  percent,
+  showSpread,
+  spreadOf,
+  whole,
+} from "../shared/figures.ts";
 import { startSpanSink } from "./infrastructure.ts";
 import { sendLoad } from "./load.ts";
-import { readFlags, wholeNumber } from "./options.ts";
+import { readFlags } from "./options.ts";
 import { usageOf } from "./process-usage.ts";
 
 const CONNECTIONS = 8;
@@ -99,7 +108,7 @@ async function measure(service: Measured, seconds: number, counts: boolean): Pro
 async function stopped(service: ServiceProcess): Promise<string> {
   const startedMs = performance.now();
   await service.end("SIGTERM");
-  return `${await service.ended} after ${((performance.now() - startedMs) / 1000).toFixed(1)} s`;
+  return `${await service.ended} after ${inSeconds(performance.now() - startedMs)}`;
 }
 
 function print(
@@ -113,9 +122,9 @@ function print(
     showSpread(spreadOf(perSecond), whole),
     whole(requests),
     whole(failed),
-    mib(rssBytes[0]),
-    mib(Math.max(...rssBytes)),
-    mib(rssBytes.at(-1)),
+    mebibytes(rssBytes[0] ?? Number.NaN),
+    mebibytes(Math.max(...rssBytes)),
+    mebibytes(rssBytes.at(-1) ?? Number.NaN),
   ];
   const header = ["collector", "requests/s", "requests", "failed", "RSS at first", "most", "last"];
   const ratios = hanging.perSecond.map((rate, round) => rate / (well.perSecond[round] ?? 0));
@@ -127,8 +136,4 @@ function print(
   const lost = [...dropped].map(([reason, count]) => `${whole(count)} ${reason}`).join(", ");
   console.log(`spans lost and counted: ${lost || "none"}`);
   console.log(`SIGTERM while it hangs: the service ${stop}`);
-}
-
-function mib(bytes: number | undefined): string {
-  return `${whole((bytes ?? Number.NaN) / 2 ** 20)} MiB`;
 }

@@ -33,30 +33,29 @@ export interface SpanSink {
 
 /** Starts what is not given. @throws Error where it cannot be started; nothing is left running */
 export async function startInfrastructure(): Promise<Infrastructure> {
-  const undo: (() => Promise<unknown>)[] = [];
-  const stop = async () => {
-    for (const run of undo.splice(0).toReversed()) await run();
+  await using undo = new AsyncDisposableStack();
+  const { POSTGRES_URL: givenPostgres, KAFKA_BROKERS: givenBrokers } = process.env;
+  const postgresUrl = givenPostgres || undo.adopt(await startPostgres(), stopped).url;
+  const kafkaBrokers = givenBrokers || undo.adopt(await startKafkaBroker(), stopped).brokers;
+  const description =
+    (givenPostgres ? "the PostgreSQL of POSTGRES_URL" : "the embedded PostgreSQL") +
+    (givenBrokers ? ", the brokers of KAFKA_BROKERS" : ", the embedded broker");
+  const admin = new SQL(postgresUrl, { max: 1 });
+  undo.defer(() => admin.close());
+  const owned = undo.move();
+  return {
+    kafkaBrokers,
+    description,
+    createDatabase: (name, migrationsPath) =>
+      createDatabase(name, { postgresUrl, migrationsPath }, admin, owned),
+    stop: () => owned.disposeAsync(),
   };
-  try {
-    const { POSTGRES_URL: givenPostgres, KAFKA_BROKERS: givenBrokers } = process.env;
-    const postgresUrl = givenPostgres || (await embeddedPostgres(undo));
-    const kafkaBrokers = givenBrokers || (await embeddedBroker(undo));
-    const description =
-      (givenPostgres ? "the PostgreSQL of POSTGRES_URL" : "the embedded PostgreSQL") +
-      (givenBrokers ? ", the brokers of KAFKA_BROKERS" : ", the embedded broker");
-    const admin = new SQL(postgresUrl, { max: 1 });
-    undo.push(() => admin.close());
-    return {
-      kafkaBrokers,
-      description,
-      createDatabase: (name, migrationsPath) =>
-        createDatabase(name, { postgresUrl, migrationsPath }, admin, undo),
-      stop,
-    };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+}
+
+/** Ctrl-C ends a benchmark, and what it has started. */
+export function stopOnSignal(stop: () => Promise<void>): void {
+  const end = () => void stop().finally(() => process.exit(130));
+  process.once("SIGINT", end).once("SIGTERM", end);
 }
 
 /** Starts the sink in a process of its own. */
@@ -82,32 +81,24 @@ export async function startSpanSink(): Promise<SpanSink> {
   };
 }
 
-async function embeddedPostgres(undo: (() => Promise<unknown>)[]): Promise<string> {
-  const server = await startPostgres();
-  undo.push(() => server.stop());
-  return server.url;
-}
-
-async function embeddedBroker(undo: (() => Promise<unknown>)[]): Promise<string> {
-  const broker = await startKafkaBroker();
-  undo.push(() => broker.stop());
-  return broker.brokers;
+async function stopped(server: { stop(): Promise<void> }): Promise<void> {
+  await server.stop();
 }
 
 async function createDatabase(
   name: string,
   server: { postgresUrl: string; migrationsPath: string | undefined },
   admin: SQL,
-  undo: (() => Promise<unknown>)[],
+  undo: AsyncDisposableStack,
 ): Promise<BenchDatabase> {
   const unique = `orderflow_bench_${name}_${crypto.randomUUID().replaceAll("-", "")}`;
   await admin.unsafe(`CREATE DATABASE ${unique}`);
-  undo.push(() => admin.unsafe(`DROP DATABASE ${unique} WITH (FORCE)`));
+  undo.defer(async () => void (await admin.unsafe(`DROP DATABASE ${unique} WITH (FORCE)`)));
   const url = new URL(server.postgresUrl);
   url.pathname = `/${unique}`;
   await migrateUp({ ...server, postgresUrl: url.href });
   const sql = new SQL(url.href, { max: 2 });
-  undo.push(() => sql.close());
+  undo.defer(() => sql.close());
   // Items that never run out.
   await sql`UPDATE inventory.items SET available = 1000000000`;
   return { url: url.href, sql };

@@ -1,7 +1,7 @@
 // The load client, a program of its own: reads a Load as JSON, writes a LoadResult as JSON.
 // It speaks HTTP/1.1 on plain sockets, because `fetch` would cost more than the server it measures.
 import type { Socket } from "bun";
-import { percentile } from "./figures.ts";
+import { percentile } from "../shared/figures.ts";
 import type { Load, LoadResult } from "./load.ts";
 
 /** Latencies that are kept for the percentiles; of more, the later ones replace earlier ones. */

@@ -16,18 +16,3 @@ export function readFlags<Value extends string, Switch extends string>(
   });
   return given as Partial<Record<Value, string>> & Partial<Record<Switch, boolean>>;
 }
-
-/** A flag's whole number within bounds. @throws Error that names the flag */
-export function wholeNumber(
-  name: string,
-  text: string | undefined,
-  fallback: number,
-  bounds: { min: number; max: number },
-): number {
-  if (text === undefined) return fallback;
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= bounds.min && value <= bounds.max)) {
-    throw new Error(`--${name} must be an integer from ${bounds.min} to ${bounds.max}`);
-  }
-  return value;
-}

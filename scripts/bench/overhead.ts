@@ -3,11 +3,12 @@
 // counts is how each does beside its bare one in the same round.
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
-import { markdownTable, percent, percentile, whole } from "./figures.ts";
+import { wholeNumber } from "../command-line.ts";
+import { markdownTable, percent, percentile, spreadOf, whole } from "../shared/figures.ts";
 import { startSpanSink, type SpanSink } from "./infrastructure.ts";
 import { hasWrk, sendLoad, sendWithWrk } from "./load.ts";
 import { peerCommand, prepareNodePeers } from "./node-peers.ts";
-import { readFlags, wholeNumber } from "./options.ts";
+import { readFlags } from "./options.ts";
 import type { ServerOrder, ServerReport } from "./overhead-server.ts";
 import { baseOf, chooseVariants, isPeer, type Variant } from "./overhead-variants.ts";
 
@@ -160,7 +161,7 @@ function tableOf(servers: readonly Server[]): string {
     const paired = (compare: (own: Sample, bare: Sample) => number) =>
       samples.flatMap((own, round) => (bare[round] ? [compare(own, bare[round])] : []));
     // Microseconds of a machine whose bare request always costs what it costs here in the middle.
-    const bareMicros = middle(bare.map(({ cpuMicrosPerRequest }) => cpuMicrosPerRequest));
+    const bareMicros = spreadOf(bare.map(({ cpuMicrosPerRequest }) => cpuMicrosPerRequest)).median;
     const added = paired(
       (own, { cpuMicrosPerRequest }) =>
         (own.cpuMicrosPerRequest / cpuMicrosPerRequest - 1) * bareMicros,
@@ -176,7 +177,7 @@ function tableOf(servers: readonly Server[]): string {
         percent,
       ),
       showQuartiles(added, (micros) => micros.toFixed(1)),
-      middle(samples.map(({ exportedPerRequest }) => exportedPerRequest)).toFixed(2),
+      spreadOf(samples.map(({ exportedPerRequest }) => exportedPerRequest)).median.toFixed(2),
       // It counts from the server's start.
       whole(samples.at(-1)?.dropped ?? 0),
     ];
@@ -190,13 +191,6 @@ function tableOf(servers: readonly Server[]): string {
     "spans dropped",
   ];
   return markdownTable(header, rows);
-}
-
-function middle(values: readonly number[]): number {
-  return percentile(
-    values.toSorted((a, b) => a - b),
-    50,
-  );
 }
 
 function showQuartiles(values: readonly number[], show: (value: number) => string): string {

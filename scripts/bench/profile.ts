@@ -1,5 +1,5 @@
 // bun run bench profile FILE…: where a process's time goes, by part, from .cpuprofile files.
-import { markdownTable, percent } from "./figures.ts";
+import { markdownTable, percent } from "../shared/figures.ts";
 
 /** @see https://chromedevtools.github.io/devtools-protocol/tot/Profiler/#type-Profile */
 interface CpuProfile {

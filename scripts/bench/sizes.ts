@@ -4,11 +4,12 @@ import { startServices } from "#lib/embedded/services.ts";
 import { createKafka } from "#lib/kafka/client.ts";
 import { readTopic } from "#lib/kafka/topic-reader.ts";
 import { ORDER_CREATED_TOPIC } from "#lib/orders/order-created.ts";
-import { markdownTable, whole } from "./figures.ts";
+import { wholeNumber } from "../command-line.ts";
+import { markdownTable, whole } from "../shared/figures.ts";
 import { allSettled, ORDER_BODIES } from "./flow.ts";
-import { startInfrastructure, type BenchDatabase } from "./infrastructure.ts";
+import { startInfrastructure, stopOnSignal, type BenchDatabase } from "./infrastructure.ts";
 import { sendLoad } from "./load.ts";
-import { readFlags, wholeNumber } from "./options.ts";
+import { readFlags } from "./options.ts";
 
 const CONNECTIONS = 16;
 const LOAD_SECONDS = 5;
@@ -21,8 +22,7 @@ export async function benchSizes(args: readonly string[]): Promise<void> {
   const flags = readFlags(args, ["orders"]);
   const wanted = wholeNumber("orders", flags.orders, 20_000, { min: 100, max: 1_000_000 });
   const infrastructure = await startInfrastructure();
-  const end = () => void infrastructure.stop().finally(() => process.exit(130));
-  process.once("SIGINT", end).once("SIGTERM", end);
+  stopOnSignal(infrastructure.stop);
   try {
     const database = await infrastructure.createDatabase("sizes");
     const { sql } = database;

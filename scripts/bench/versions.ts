@@ -1,13 +1,17 @@
 // bun run bench versions FOLDER: this checkout's services beside those of another checkout, in turns of
 // a few seconds, so that what the machine does meanwhile meets both alike.
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { startServices, type RunningServices } from "#lib/embedded/services.ts";
-import { markdownTable, percent, showSpread, spreadOf, whole } from "./figures.ts";
+import { parseCommand, wholeNumber } from "../command-line.ts";
+import { markdownTable, percent, showSpread, spreadOf, whole } from "../shared/figures.ts";
 import { allSettled, measureSettling, ORDER_BODIES, usageOfAll, usageSince } from "./flow.ts";
-import { startInfrastructure, startSpanSink, type BenchDatabase } from "./infrastructure.ts";
+import {
+  startInfrastructure,
+  startSpanSink,
+  stopOnSignal,
+  type BenchDatabase,
+} from "./infrastructure.ts";
 import { sendLoad, type Load } from "./load.ts";
-import { wholeNumber } from "./options.ts";
 
 interface Settings {
   /** Turns that each side gets. */
@@ -34,15 +38,11 @@ const EMAIL_DELAY_MS = "50-200";
 
 /** Runs the turns and prints the table. @param args see the usage text */
 export async function benchVersions(args: readonly string[]): Promise<void> {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      rounds: { type: "string" },
-      seconds: { type: "string" },
-      orders: { type: "string" },
-      off: { type: "boolean" },
-    },
+  const { values, positionals } = parseCommand([...args], {
+    rounds: { type: "string" },
+    seconds: { type: "string" },
+    orders: { type: "string" },
+    off: { type: "boolean" },
   });
   const [folder, ...more] = positionals;
   if (!folder || more.length > 0) throw new Error("give the folder of the other checkout");
@@ -56,31 +56,23 @@ export async function benchVersions(args: readonly string[]): Promise<void> {
     isTelemetryOff: values.off === true,
   };
   const sides: Side[] = [];
-  const undo: (() => Promise<unknown>)[] = [];
-  const stop = async () => {
-    for (const run of undo.splice(0).toReversed()) await run().catch(console.error);
-  };
-  const end = () => void stop().finally(() => process.exit(130));
-  process.once("SIGINT", end).once("SIGTERM", end);
-  try {
-    for (const checkout of [undefined, resolve(folder)]) {
-      sides.push(await startSide(checkout, settings, undo));
-    }
-    const turns: [Turn[], Turn[]] = [[], []];
-    for (const side of sides) await sendLoad(posts(side, CONNECTIONS.many, WARM_UP.seconds));
-    for (let round = 1 - WARM_UP.rounds; round <= settings.rounds; round++) {
-      const isWarm = round > 0;
-      if (isWarm) console.error(`round ${round}/${settings.rounds}`);
-      const order: readonly (0 | 1)[] = round % 2 === 0 ? [0, 1] : [1, 0];
-      for (const index of order) {
-        const turn = await measureTurn(sides[index]!, settings);
-        if (isWarm) turns[index].push(turn);
-      }
-    }
-    print(turns, settings);
-  } finally {
-    await stop();
+  await using undo = new AsyncDisposableStack();
+  stopOnSignal(() => undo.disposeAsync());
+  for (const checkout of [undefined, resolve(folder)]) {
+    sides.push(await startSide(checkout, settings, undo));
   }
+  const turns: [Turn[], Turn[]] = [[], []];
+  for (const side of sides) await sendLoad(posts(side, CONNECTIONS.many, WARM_UP.seconds));
+  for (let round = 1 - WARM_UP.rounds; round <= settings.rounds; round++) {
+    const isWarm = round > 0;
+    if (isWarm) console.error(`round ${round}/${settings.rounds}`);
+    const order: readonly (0 | 1)[] = round % 2 === 0 ? [0, 1] : [1, 0];
+    for (const index of order) {
+      const turn = await measureTurn(sides[index]!, settings);
+      if (isWarm) turns[index].push(turn);
+    }
+  }
+  print(turns, settings);
 }
 
 /**
@@ -91,12 +83,12 @@ export async function benchVersions(args: readonly string[]): Promise<void> {
 async function startSide(
   checkout: string | undefined,
   settings: Settings,
-  undo: (() => Promise<unknown>)[],
+  undo: AsyncDisposableStack,
 ): Promise<Side> {
   const infrastructure = await startInfrastructure();
-  undo.push(() => infrastructure.stop());
+  undo.defer(() => infrastructure.stop());
   const sink = await startSpanSink();
-  undo.push(() => sink.stop());
+  undo.defer(() => sink.stop());
   const migrations = checkout && join(checkout, "migrations");
   const database = await infrastructure.createDatabase("versions", migrations);
   const services = await startServices({
@@ -109,7 +101,7 @@ async function startSide(
       EMAIL_DELAY_MS,
     },
   });
-  undo.push(() => services.stop());
+  undo.defer(() => services.stop());
   return { services, database };
 }
 

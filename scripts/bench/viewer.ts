@@ -2,8 +2,10 @@
 // bound, how soon a page is seen, and how smoothly a long trace scrolls.
 import { chromium, type Page } from "playwright-core";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
-import { markdownTable } from "./figures.ts";
-import { readFlags, wholeNumber } from "./options.ts";
+import { wholeNumber } from "../command-line.ts";
+import { chromiumPath } from "../shared/chromium.ts";
+import { markdownTable, spreadOf } from "../shared/figures.ts";
+import { readFlags } from "./options.ts";
 
 const SPANS = 50_000;
 const SPANS_PER_TRACE = 25;
@@ -113,13 +115,8 @@ async function printSearches(store: TraceStore, rounds: number): Promise<void> {
       ({ matched } = (await response.json()) as { matched: number });
       times.push(performance.now() - startedMs);
     }
-    times.sort((a, b) => a - b);
-    rows.push([
-      what,
-      String(matched),
-      milliseconds(times[rounds >> 1]),
-      milliseconds(times.at(-1)),
-    ]);
+    const { median, max } = spreadOf(times);
+    rows.push([what, String(matched), milliseconds(median), milliseconds(max)]);
   }
   console.log(
     `\n${SPANS} spans in ${SPANS / SPANS_PER_TRACE} traces; an answer over HTTP, ${rounds} times\n`,
@@ -152,9 +149,8 @@ async function measureMemory(): Promise<void> {
 async function printPages(store: TraceStore): Promise<void> {
   store.importText(traceOf(9_999_999, LONG_TRACE_SPANS));
   const longId = (10_000_000).toString(16).padStart(32, "0");
-  const path = process.env["CHROMIUM"] || Bun.which("chromium");
-  if (!path) return console.log("\nthere is no Chromium: pages were not measured");
-  const browser = await chromium.launch({ executablePath: path, args: ["--no-sandbox"] });
+  if (!chromiumPath) return console.log("\nthere is no Chromium: pages were not measured");
+  const browser = await chromium.launch({ executablePath: chromiumPath, args: ["--no-sandbox"] });
   try {
     const rows: string[][] = [];
     for (const [what, href] of [
@@ -176,11 +172,11 @@ async function printPages(store: TraceStore): Promise<void> {
     await page.goto(`${store.queryUrl}/trace/${longId}`);
     await page.locator(".row").first().waitFor();
     const frames = await page.evaluate<number[]>(SCROLL);
-    frames.sort((a, b) => a - b);
+    const { median, max } = spreadOf(frames);
     const late = frames.filter((ms) => ms > 1_000 / 60 + 2).length;
     console.log(
       `\nscrolling ${LONG_TRACE_SPANS} spans, ${SCROLL_PX} pixels a frame: ${SCROLL_FRAMES} frames, median ` +
-        `${milliseconds(frames[frames.length >> 1])}, longest ${milliseconds(frames.at(-1))}, ${late} late`,
+        `${milliseconds(median)}, longest ${milliseconds(max)}, ${late} late`,
     );
   } finally {
     await browser.close();

@@ -1,6 +1,7 @@
 /** A program that is killed and started again: the same command each time, a log file for each life. */
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { endProcess } from "#lib/embedded/bun-process.ts";
 
 export interface ChildOptions {
   readonly name: string;
@@ -41,10 +42,7 @@ export function createChild(options: ChildOptions): Child {
     if (!ending) return { exitCode: null, durationMs: 0 };
     running = undefined;
     const startedMs = performance.now();
-    ending.kill(signal);
-    const timer = setTimeout(() => ending.kill("SIGKILL"), TERMINATE_TIMEOUT_MS);
-    await ending.exited;
-    clearTimeout(timer);
+    await endProcess(ending, signal, TERMINATE_TIMEOUT_MS);
     return { exitCode: ending.exitCode, durationMs: performance.now() - startedMs };
   };
 

@@ -5,7 +5,8 @@ import { check, type Check } from "./check.ts";
 import { describeFault, takeDown, type Fault } from "./kills.ts";
 import type { Load, PostedOrder } from "./load.ts";
 import type { ChaosStack } from "./stack.ts";
-import { until } from "./until.ts";
+import { inSeconds } from "../shared/figures.ts";
+import { until } from "../shared/until.ts";
 
 const LOOK_INTERVAL_MS = 1_000;
 /** Before Kafka is back: what the services then say of themselves has had the whole outage to come true. */
@@ -44,7 +45,7 @@ export async function runKafkaOutage(
       checkReadiness(await lastLook),
       check(
         "the backlog drains",
-        drainedMs === undefined ? "" : `${(drainedMs / 1000).toFixed(1)} s after Kafka answered`,
+        drainedMs === undefined ? "" : `${inSeconds(drainedMs)} after Kafka answered`,
         drainedMs === undefined ? [`not within ${DRAINED_WITHIN_MS / 1000} s`] : [],
       ),
     ],

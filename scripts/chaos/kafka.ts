@@ -2,8 +2,8 @@
 import { startApacheKafka } from "../../tests/support/apache-kafka.ts";
 import { createChild } from "./child.ts";
 import { freePort } from "#lib/embedded/free-port.ts";
-import { isListening } from "./ports.ts";
-import { until } from "./until.ts";
+import { isListening } from "../shared/is-listening.ts";
+import { until } from "../shared/until.ts";
 import { DOWN_MS, type Victim } from "./victims.ts";
 
 /** What of Kafka can be taken down; see Victim. */

@@ -3,7 +3,8 @@ import { SERVICES } from "#lib/service/services.ts";
 import type { Random } from "./random.ts";
 import { watchReadiness, type Unready } from "./readiness.ts";
 import type { ChaosStack } from "./stack.ts";
-import { until } from "./until.ts";
+import { inSeconds } from "../shared/figures.ts";
+import { until } from "../shared/until.ts";
 import { DOWN_MS, isNodeVictim, VICTIMS, type VictimName } from "./victims.ts";
 
 /** One victim, down and up again. Times in milliseconds since 1970. */
@@ -140,10 +141,10 @@ export async function takeDown(
 /** A fault in one line. */
 export function describeFault({ outages, upAtMs, readyAtMs, problem }: Fault): string {
   const downs = outages.map(({ victim, killedAtMs, upAtMs }) => {
-    return `${victim} was down ${seconds(upAtMs - killedAtMs)}`;
+    return `${victim} was down ${inSeconds(upAtMs - killedAtMs)}`;
   });
   const ready = problem ? `NOT ready: ${problem}` : "all ready";
-  return `${downs.join(", ")}; ${ready} ${seconds(readyAtMs - upAtMs)} after the restart`;
+  return `${downs.join(", ")}; ${ready} ${inSeconds(readyAtMs - upAtMs)} after the restart`;
 }
 
 async function killAndRestart(
@@ -157,8 +158,4 @@ async function killAndRestart(
   await victim.kill();
   await Bun.sleep(downMs);
   return { victim: name, killedAtMs, upAtMs: await victim.restart() };
-}
-
-function seconds(durationMs: number): string {
-  return `${(durationMs / 1000).toFixed(1)} s`;
 }

@@ -1,4 +1,5 @@
 /** The load: orders posted at a steady rate, each once. Nothing is tried again: an answer may get lost. */
+import { randomHex } from "../shared/random-hex.ts";
 import { startArrivals } from "../traffic/arrivals.ts";
 import { planOrder, type PlannedOrder } from "./order-mix.ts";
 import type { Random } from "./random.ts";
@@ -58,7 +59,7 @@ export function startLoad(options: LoadOptions): Load {
 }
 
 async function post(url: string, order: PlannedOrder): Promise<PostedOrder> {
-  const traceId = hex(16);
+  const traceId = randomHex(16);
   const startMs = Date.now();
   const known = { ...order, traceId, startMs };
   try {
@@ -66,7 +67,7 @@ async function post(url: string, order: PlannedOrder): Promise<PostedOrder> {
       method: "POST",
       headers: {
         "content-type": "application/json",
-        traceparent: `00-${traceId}-${hex(8)}-01`,
+        traceparent: `00-${traceId}-${randomHex(8)}-01`,
       },
       body: JSON.stringify({ customer_id: order.customerId, items: order.items }),
       signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
@@ -80,8 +81,4 @@ async function post(url: string, order: PlannedOrder): Promise<PostedOrder> {
   } catch (error) {
     return { ...known, endMs: Date.now(), status: undefined, problem: String(error) };
   }
-}
-
-function hex(bytes: number): string {
-  return crypto.getRandomValues(new Uint8Array(bytes)).toHex();
 }

@@ -1,5 +1,6 @@
 /** What a chaos run is told on the command line. */
 import { parseArgs } from "node:util";
+import { wholeNumber } from "../command-line.ts";
 import { CLUSTER_VICTIMS, VICTIMS } from "./victims.ts";
 
 export interface ChaosOptions {
@@ -35,8 +36,8 @@ APACHE_KAFKA_LIBS=<folder with Kafka's jars> runs against Apache Kafka, else the
 
 /** What a run is by default, with one broker and with a cluster. */
 const DEFAULTS = {
-  broker: { orders: "960", seconds: "80", kills: String(VICTIMS.length) },
-  cluster: { orders: "4800", seconds: "160", kills: String(CLUSTER_VICTIMS.length) },
+  broker: { orders: 960, seconds: 80, kills: VICTIMS.length },
+  cluster: { orders: 4_800, seconds: 160, kills: CLUSTER_VICTIMS.length },
 };
 
 /** @throws Error that says which option is wrong */
@@ -50,31 +51,31 @@ export function parseOptions(args: string[]): ChaosOptions | "help" {
       seconds: { type: "string" },
       kills: { type: "string" },
       "scale-workers": { type: "boolean", default: false },
-      "kafka-outage-seconds": { type: "string", default: "0" },
+      "kafka-outage-seconds": { type: "string" },
       keep: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
   });
   if (values.help) return "help";
-  const defaults = values.cluster ? DEFAULTS.cluster : DEFAULTS.broker;
-  if (values.cluster && values["kafka-outage-seconds"] !== "0") {
-    throw new Error("--kafka-outage-seconds is for one broker, and not with --cluster");
-  }
-  const randomSeed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
-  return {
-    seed: values.seed === undefined ? randomSeed : integer("seed", values.seed, 0, 0xffffffff),
-    orders: integer("orders", values.orders ?? defaults.orders, 1, 100_000),
-    seconds: integer("seconds", values.seconds ?? defaults.seconds, 1, 7_200),
-    kills: integer("kills", values.kills ?? defaults.kills, 0, 1_000),
+  const { cluster } = values;
+  const defaults = cluster ? DEFAULTS.cluster : DEFAULTS.broker;
+  const outage = values["kafka-outage-seconds"];
+  const options: ChaosOptions = {
+    seed: wholeNumber("seed", values.seed, randomSeed(), { min: 0, max: 0xffffffff }),
+    orders: wholeNumber("orders", values.orders, defaults.orders, { min: 1, max: 100_000 }),
+    seconds: wholeNumber("seconds", values.seconds, defaults.seconds, { min: 1, max: 7_200 }),
+    kills: wholeNumber("kills", values.kills, defaults.kills, { min: 0, max: 1_000 }),
     scaleWorkers: values["scale-workers"],
-    kafkaOutageSeconds: integer("kafka-outage-seconds", values["kafka-outage-seconds"], 0, 3_600),
-    cluster: values.cluster,
+    kafkaOutageSeconds: wholeNumber("kafka-outage-seconds", outage, 0, { min: 0, max: 3_600 }),
+    cluster,
     keep: values.keep,
   };
+  if (cluster && options.kafkaOutageSeconds > 0) {
+    throw new Error("--kafka-outage-seconds is for one broker, and not with --cluster");
+  }
+  return options;
 }
 
-function integer(name: string, text: string, min: number, max: number): number {
-  const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= min && value <= max) return value;
-  throw new Error(`--${name} must be an integer from ${min} to ${max}`);
+function randomSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
 }

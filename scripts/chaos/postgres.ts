@@ -3,7 +3,8 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startPostgres } from "#lib/embedded/postgres.ts";
-import { until } from "./until.ts";
+import { isAlive } from "../shared/is-alive.ts";
+import { until } from "../shared/until.ts";
 
 export interface KillablePostgres {
   /** Stays the same over restarts. */
@@ -39,17 +40,13 @@ export async function startKillablePostgres(): Promise<KillablePostgres> {
       await server.stop();
     },
     async restart() {
-      const deadlineMs = performance.now() + RESTARTED_WITHIN_MS;
-      for (;;) {
-        try {
-          server = await startPostgres({ dataDir, port });
-          return;
-        } catch (error) {
-          // The system may still hold the old one's port or shared memory for a moment.
-          if (performance.now() > deadlineMs) throw error;
-          await Bun.sleep(RETRY_MS);
-        }
-      }
+      // The system may still hold the old one's port or shared memory for a moment.
+      await until(
+        "PostgreSQL starts again",
+        async () => Boolean((server = await startPostgres({ dataDir, port }))),
+        RESTARTED_WITHIN_MS,
+        RETRY_MS,
+      );
     },
     async stop() {
       await server.stop();
@@ -68,14 +65,5 @@ function kill(pid: number): void {
     process.kill(pid, "SIGKILL");
   } catch {
     // A back end that ended between our look and here.
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
   }
 }

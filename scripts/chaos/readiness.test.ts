@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { until } from "./until.ts";
+import { until } from "../shared/until.ts";
 import { checkReadiness, watchReadiness, type Unready } from "./readiness.ts";
 
 function faultWith(...unready: Unready[]) {

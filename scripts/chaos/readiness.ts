@@ -1,4 +1,5 @@
 /** What services say of themselves while a node of Kafka's cluster is away. */
+import { inSeconds } from "../shared/figures.ts";
 import { check, type Check } from "./check.ts";
 import type { Fault } from "./kills.ts";
 import type { ChaosStack } from "./stack.ts";
@@ -78,13 +79,13 @@ export function checkReadiness(faults: readonly Fault[]): Check {
   const longestMs = Math.max(0, ...worker.map(tookMs));
   return check(
     "while a Kafka node is away only the worker may be not ready, for 30 s",
-    `${watched.length} faults, the worker for ${(longestMs / 1_000).toFixed(1)} s at most`,
+    `${watched.length} faults, the worker for ${inSeconds(longestMs)} at most`,
     all
       .filter((one) => {
         const isWorker = one.service === "worker";
         return tookMs(one) > (isWorker ? WORKER_UNREADY_MAX_MS : OTHERS_UNREADY_MAX_MS);
       })
-      .map((one) => `${one.names}: for ${(tookMs(one) / 1_000).toFixed(1)} s ${one.reason}`),
+      .map((one) => `${one.names}: for ${inSeconds(tookMs(one))} ${one.reason}`),
   );
 }
 

@@ -1,8 +1,9 @@
 /** What must be true of the run itself: answers, restarts and ends. */
+import { inSeconds } from "../shared/figures.ts";
 import { check, type Check } from "./check.ts";
 import type { Fault } from "./kills.ts";
 import type { PostedOrder } from "./load.ts";
-import type { ServiceEnd } from "./stack.ts";
+import type { ServiceEnd } from "./services.ts";
 
 /** Contract: ready within so long of any start. */
 const READY_WITHIN_MS = 20_000;
@@ -26,11 +27,11 @@ export function checkRun(
     checkReady(faults),
     check(
       "SIGTERM ends a service with 0 within 8 s",
-      `${ends.length} services, ${seconds(Math.max(0, ...ends.map(({ durationMs }) => durationMs)))} at most`,
+      `${ends.length} services, ${inSeconds(Math.max(0, ...ends.map(({ durationMs }) => durationMs)))} at most`,
       ends
         .filter(({ exitCode, durationMs }) => exitCode !== 0 || durationMs > ENDED_WITHIN_MS)
         .map(({ name, exitCode, durationMs }) => {
-          return `${name} ended with ${exitCode} after ${seconds(durationMs)}`;
+          return `${name} ended with ${exitCode} after ${inSeconds(durationMs)}`;
         }),
     ),
     check("nothing ends that was not killed", `${unexpectedEnds.length} ends`, unexpectedEnds),
@@ -84,11 +85,11 @@ function checkReady(faults: readonly Fault[]): Check {
   const restarts = faults.reduce((sum, { outages }) => sum + outages.length, 0);
   return check(
     "all are ready within 20 s of each restart",
-    `${restarts} restarts${worst ? `, ${seconds(tookMs(worst))} at most (${victimsOf(worst)})` : ""}`,
+    `${restarts} restarts${worst ? `, ${inSeconds(tookMs(worst))} at most (${victimsOf(worst)})` : ""}`,
     faults
       .filter((fault) => fault.problem !== undefined || tookMs(fault) > READY_WITHIN_MS)
       .map((fault) => {
-        return `after ${victimsOf(fault)}: ${seconds(tookMs(fault))} ${fault.problem ?? ""}`;
+        return `after ${victimsOf(fault)}: ${inSeconds(tookMs(fault))} ${fault.problem ?? ""}`;
       }),
   );
 }
@@ -99,8 +100,4 @@ function victimsOf({ outages }: Fault): string {
 
 function tookMs({ upAtMs, readyAtMs }: Fault): number {
   return readyAtMs - upAtMs;
-}
-
-function seconds(durationMs: number): string {
-  return `${(durationMs / 1000).toFixed(1)} s`;
 }

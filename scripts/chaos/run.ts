@@ -23,9 +23,10 @@ import { checkReadiness } from "./readiness.ts";
 import { readSpans } from "./recorded-span.ts";
 import { checkRun } from "./run-checks.ts";
 import { checkScaling, scaleWorkers } from "./scale-workers.ts";
-import type { ChaosStack, ServiceEnd } from "./stack.ts";
+import type { ServiceEnd } from "./services.ts";
+import type { ChaosStack } from "./stack.ts";
 import { checkTraces, describeRetries } from "./trace-checks.ts";
-import { until } from "./until.ts";
+import { until } from "../shared/until.ts";
 import { CLUSTER_VICTIMS, VICTIMS } from "./victims.ts";
 
 /** The load goes on while kills do, up to so many times the orders asked for. */

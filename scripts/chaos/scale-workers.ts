@@ -3,7 +3,8 @@ import type { BookedOrder } from "./books.ts";
 import { check, type Check } from "./check.ts";
 import type { PostedOrder } from "./load.ts";
 import type { RecordedSpan } from "./recorded-span.ts";
-import type { ChaosStack, ServiceEnd } from "./stack.ts";
+import type { ServiceEnd } from "./services.ts";
+import type { ChaosStack } from "./stack.ts";
 
 /** From one worker to three after a quarter of the time, and back after three quarters. */
 export async function scaleWorkers(

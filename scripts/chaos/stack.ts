@@ -1,16 +1,17 @@
 /** Everything a chaos run needs, each part a process that can be killed and started again on its port. */
 import { join } from "node:path";
-import { endingOrder, neededBy, SERVICE_NAMES, type ServiceName } from "#lib/service/services.ts";
-import { unlessAborted } from "#lib/waiting/waiting.ts";
+import { freePort } from "#lib/embedded/free-port.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
+import { SERVICE_NAMES, type ServiceName } from "#lib/service/services.ts";
+import { unlessAborted } from "#lib/waiting/waiting.ts";
+import { isListening } from "../shared/is-listening.ts";
+import { until } from "../shared/until.ts";
 import { createChild, type Child } from "./child.ts";
 import { startChaosCluster } from "./kafka-cluster.ts";
 import { startChaosKafka, type ChaosKafka, type KafkaVictim } from "./kafka.ts";
-import { freePort } from "#lib/embedded/free-port.ts";
-import { isListening } from "./ports.ts";
-import { startKillablePostgres } from "./postgres.ts";
+import { startKillablePostgres, type KillablePostgres } from "./postgres.ts";
 import type { Random } from "./random.ts";
-import { until } from "./until.ts";
+import { ChaosServices, type ServiceEnd } from "./services.ts";
 import { DOWN_MS, type Victim, type VictimName } from "./victims.ts";
 
 /** Which Kafka a run has. */
@@ -47,16 +48,7 @@ export interface ChaosStack {
   stop(): Promise<void>;
 }
 
-/** How a service took its SIGTERM. */
-export interface ServiceEnd {
-  readonly name: string;
-  readonly exitCode: number | null;
-  readonly durationMs: number;
-}
-
-const READY_WITHIN_MS = 60_000;
 const LISTENING_WITHIN_MS = 15_000;
-const PROBE_TIMEOUT_MS = 3_000;
 
 /**
  * Starts everything and waits until all services are ready.
@@ -69,175 +61,106 @@ export async function startStack(
   kafkaChoice: KafkaChoice,
   signal: AbortSignal,
 ): Promise<ChaosStack> {
-  const unexpectedEnds: string[] = [];
-  const onUnexpectedEnd = (what: string) => void unexpectedEnds.push(what);
-  const undo: (() => Promise<unknown>)[] = [];
-  const underWay = new Set<Promise<unknown>>();
-  let isStopping = false;
-
-  /** Nothing is started or killed once all is being stopped, and what is under way is waited for. */
-  async function unlessStopping<T>(change: () => Promise<T>): Promise<T> {
-    if (isStopping) throw new Error("the stack is being stopped");
-    const changing = change();
-    underWay.add(changing);
-    try {
-      return await changing;
-    } finally {
-      underWay.delete(changing);
-    }
-  }
-  let kafkaToStop: ChaosKafka | undefined;
-  const stop = async () => {
-    isStopping = true;
-    // A rolling restart is not waited for; what it still does then fails.
-    void kafkaToStop?.stop();
-    await Promise.allSettled(underWay);
-    for (const run of undo.splice(0).toReversed()) await run();
+  const run: Run = {
+    folder,
+    unexpectedEnds: [],
+    changes: new Changes(),
+    undo: new AsyncDisposableStack(),
   };
   try {
-    return await unlessAborted(startAll(), signal);
+    return await unlessAborted(startAll(run, kafkaChoice), signal);
   } catch (error) {
-    await stop();
+    await stop(run);
     throw error;
   }
+}
 
-  async function startAll(): Promise<ChaosStack> {
-    const [postgres, kafka] = await unlessStopping(() =>
-      startBoth(folder, kafkaChoice, onUnexpectedEnd, undo),
-    );
-    if (kafkaChoice.clusterRandom) kafkaToStop = kafka;
-    await migrateUp({ postgresUrl: postgres.url });
+/** What all parts of a run share. */
+interface Run {
+  readonly folder: string;
+  readonly unexpectedEnds: string[];
+  readonly changes: Changes;
+  readonly undo: AsyncDisposableStack;
+  /** Cuts off what is still being done to a cluster of nodes: it then fails. */
+  cutOff?: () => Promise<void>;
+}
 
-    const tracesPort = freePort();
-    const spanFileOf = (life: number) => join(folder, `spans-${life}.jsonl`);
-    const traces = createChild({
-      name: "traces",
-      args: (life) => [
-        "scripts/chaos/programs/trace-receiver.ts",
-        String(tracesPort),
-        spanFileOf(life),
-      ],
-      env: {},
-      folder,
-      onUnexpectedEnd,
-    });
-    const startTraces = async () => {
-      traces.start();
-      await until("the trace receiver listens", () => isListening(tracesPort), LISTENING_WITHIN_MS);
-    };
-    undo.push(() => traces.kill());
-    await unlessStopping(startTraces);
+/** Starts and kills that are under way. */
+class Changes {
+  readonly #underWay = new Set<Promise<unknown>>();
+  #isStopping = false;
 
-    const ports = portsOf([...SERVICE_NAMES, "worker-2", "worker-3"]);
-    const urlOf = (name: string) => `http://127.0.0.1:${ports.get(name)}`;
-    const addresses = {
-      postgres: () => postgres.url,
-      kafka: () => kafka.brokers,
-      url: urlOf,
-    };
-    const env = {
-      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${tracesPort}`,
-      OTEL_METRICS_EXPORTER: "none",
-      // The less waits to be exported, the less a kill takes along.
-      OTEL_BSP_SCHEDULE_DELAY: "100",
-      // Slow mail keeps some orders in the worker's hands at any moment, so that each kill hits some.
-      EMAIL_DELAY_MS: "100-2000",
-    };
-    const service = (name: string, program: ServiceName): Child => {
-      const child = createChild({
-        name,
-        args: () => ["run", `services/${program}/index.ts`],
-        env: { ...env, ...neededBy(program, addresses), PORT: String(ports.get(name)) },
-        folder,
-        onUnexpectedEnd,
-      });
-      undo.push(() => child.kill());
-      return child;
-    };
-    const services = new Map<ServiceName, Child>();
-    for (const name of SERVICE_NAMES) services.set(name, service(name, name));
-    const addedWorkers = [service("worker-2", "worker"), service("worker-3", "worker")];
-    const running = new Set<string>(SERVICE_NAMES);
-
-    const notReady = async () => {
-      const all = await Promise.all([...running].map((name) => whyNotReady(name, urlOf(name))));
-      return all.filter((reason) => reason !== undefined);
-    };
-    const allReady = async () => {
-      let waitingFor: string[] = [];
-      await until(
-        "all services are ready",
-        async () => (waitingFor = await notReady()).length === 0,
-        READY_WITHIN_MS,
-      ).catch((cause: unknown) => {
-        throw new Error(`not ready: ${waitingFor.join("; ")}`, { cause });
-      });
-    };
-    const start = (child: Child) => unlessStopping(async () => child.start());
-    for (const child of services.values()) await start(child);
-    await allReady();
-
-    const victims = new Map<VictimName, Victim>();
-    const addVictim = ({ kill, restart, ...victim }: KafkaVictim) =>
-      victims.set(victim.name, {
-        ...victim,
-        kill: () => unlessStopping(kill),
-        restart: () => unlessStopping(restart).then(Date.now),
-      });
-    const killed = { means: "kill -9", downMs: DOWN_MS } as const;
-    for (const [name, { kill, start: run }] of services) {
-      addVictim({ ...killed, name, kill, restart: async () => run() });
-    }
-    kafka.victims.forEach(addVictim);
-    addVictim({ ...killed, name: "postgres", ...postgres });
-    addVictim({ ...killed, name: "traces", kill: traces.kill, restart: startTraces });
-
-    return {
-      gatewayUrl: urlOf("gateway"),
-      postgresUrl: postgres.url,
-      brokers: kafka.brokers,
-      kafkaKind: kafka.kind,
-      victims,
-      serviceAtPort: new Map(SERVICE_NAMES.map((name) => [ports.get(name) ?? 0, name])),
-      get mailLogs() {
-        return services.get("email")?.logFiles ?? [];
-      },
-      get spanFiles() {
-        return traces.logFiles.map((_, index) => spanFileOf(index + 1));
-      },
-      unexpectedEnds,
-      notReady,
-      async addWorkers() {
-        for (const worker of addedWorkers) {
-          await start(worker);
-          running.add(worker.name);
-        }
-        await allReady();
-      },
-      async removeWorkers() {
-        for (const { name } of addedWorkers) running.delete(name);
-        return await Promise.all(addedWorkers.map(endOf));
-      },
-      async stopServices() {
-        const ends: ServiceEnd[] = [];
-        for (const group of endingOrder()) {
-          const children = group.flatMap((name) => services.get(name) ?? []);
-          ends.push(...(await Promise.all(children.map(endOf))));
-        }
-        return ends;
-      },
-      stop,
-    };
+  /** @throws Error where all is being stopped: nothing is started or killed then */
+  async make<T>(change: () => Promise<T>): Promise<T> {
+    if (this.#isStopping) throw new Error("the stack is being stopped");
+    const changing = change();
+    this.#underWay.add(changing);
+    return await changing.finally(() => this.#underWay.delete(changing));
   }
+
+  /** No more of them; waits for those that are under way. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await Promise.allSettled(this.#underWay);
+  }
+}
+
+async function stop({ changes, cutOff, undo }: Run): Promise<void> {
+  const stopped = changes.stop();
+  // A rolling restart is not waited for.
+  void cutOff?.();
+  await stopped;
+  await undo.disposeAsync();
+}
+
+async function startAll(run: Run, kafkaChoice: KafkaChoice): Promise<ChaosStack> {
+  const { changes, undo } = run;
+  const [postgres, kafka] = await changes.make(() => startBoth(run, kafkaChoice));
+  if (kafkaChoice.clusterRandom) run.cutOff = kafka.stop;
+  await migrateUp({ postgresUrl: postgres.url });
+  const receiver = createReceiver(run);
+  undo.defer(() => receiver.child.kill());
+  await changes.make(receiver.start);
+
+  const services = new ChaosServices({
+    folder: run.folder,
+    onUnexpectedEnd: (what) => void run.unexpectedEnds.push(what),
+    postgresUrl: postgres.url,
+    brokers: kafka.brokers,
+    otlpUrl: receiver.url,
+  });
+  undo.defer(() => services.kill());
+  const start = (child: Child) => changes.make(async () => child.start());
+  for (const name of SERVICE_NAMES) await start(services.child(name));
+  await services.allReady();
+  return {
+    gatewayUrl: services.urlOf("gateway"),
+    postgresUrl: postgres.url,
+    brokers: kafka.brokers,
+    kafkaKind: kafka.kind,
+    victims: victimsOf(changes, { postgres, kafka, receiver, services }),
+    serviceAtPort: services.atPorts(),
+    get mailLogs() {
+      return services.child("email").logFiles;
+    },
+    get spanFiles() {
+      return receiver.spanFiles();
+    },
+    unexpectedEnds: run.unexpectedEnds,
+    notReady: () => services.notReady(),
+    addWorkers: () => services.addWorkers(start),
+    removeWorkers: () => services.removeWorkers(),
+    stopServices: () => services.end(),
+    stop: () => stop(run),
+  };
 }
 
 /** Side by side; what has started is undone where the other fails. */
 async function startBoth(
-  folder: string,
+  { folder, unexpectedEnds, undo }: Run,
   { libsDir, clusterRandom }: KafkaChoice,
-  onUnexpectedEnd: (what: string) => void,
-  undo: (() => Promise<unknown>)[],
 ) {
+  const onUnexpectedEnd = (what: string) => void unexpectedEnds.push(what);
   const starting = [
     startKillablePostgres(),
     clusterRandom
@@ -245,34 +168,61 @@ async function startBoth(
       : startChaosKafka(libsDir, folder, onUnexpectedEnd),
   ] as const;
   for (const result of await Promise.allSettled(starting)) {
-    if (result.status === "fulfilled") undo.push(result.value.stop);
+    if (result.status === "fulfilled") undo.defer(result.value.stop);
   }
   return await Promise.all(starting);
 }
 
-function portsOf(names: readonly string[]): Map<string, number> {
-  const ports = new Map<string, number>();
-  for (const name of names) {
-    let port: number;
-    do port = freePort();
-    while ([...ports.values()].includes(port));
-    ports.set(name, port);
-  }
-  return ports;
+/** The trace receiver as a victim; see programs/trace-receiver.ts. */
+function createReceiver({ folder, unexpectedEnds }: Run) {
+  const port = freePort();
+  const spanFileOf = (life: number) => join(folder, `spans-${life}.jsonl`);
+  const child = createChild({
+    name: "traces",
+    args: (life) => ["scripts/chaos/programs/trace-receiver.ts", String(port), spanFileOf(life)],
+    env: {},
+    folder,
+    onUnexpectedEnd: (what) => void unexpectedEnds.push(what),
+  });
+  return {
+    child,
+    url: `http://127.0.0.1:${port}`,
+    spanFiles: () => child.logFiles.map((_, index) => spanFileOf(index + 1)),
+    async start() {
+      child.start();
+      await until("the trace receiver listens", () => isListening(port), LISTENING_WITHIN_MS);
+    },
+  };
 }
 
-async function whyNotReady(name: string, url: string): Promise<string | undefined> {
-  try {
-    const response = await fetch(`${url}/readyz`, {
-      signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
-    });
-    const body = await response.text();
-    return response.status === 200 ? undefined : `${name} ${body}`;
-  } catch (error) {
-    return `${name} ${String(error)}`;
-  }
-}
-
-async function endOf(child: Child): Promise<ServiceEnd> {
-  return { name: child.name, ...(await child.terminate()) };
+function victimsOf(
+  changes: Changes,
+  parts: {
+    readonly postgres: KillablePostgres;
+    readonly kafka: ChaosKafka;
+    readonly receiver: ReturnType<typeof createReceiver>;
+    readonly services: ChaosServices;
+  },
+): Map<VictimName, Victim> {
+  const { postgres, kafka, receiver, services } = parts;
+  const killed = { means: "kill -9", downMs: DOWN_MS } as const;
+  const all: KafkaVictim[] = [
+    ...SERVICE_NAMES.map((name) => {
+      const { kill, start } = services.child(name);
+      return { ...killed, name, kill, restart: async () => start() };
+    }),
+    ...kafka.victims,
+    { ...killed, name: "postgres", kill: postgres.kill, restart: postgres.restart },
+    { ...killed, name: "traces", kill: receiver.child.kill, restart: receiver.start },
+  ];
+  return new Map(
+    all.map(({ kill, restart, ...victim }) => [
+      victim.name,
+      {
+        ...victim,
+        kill: () => changes.make(kill),
+        restart: () => changes.make(restart).then(Date.now),
+      },
+    ]),
+  );
 }

@@ -3,7 +3,7 @@
 import { SERVICE_NAMES, type ServiceName } from "#lib/service/services.ts";
 
 /** What happens to a cluster of Kafka nodes, in place of the death of a single broker. */
-export const NODE_VICTIMS = ["node", "controller", "leader", "nodes in turn"] as const;
+const NODE_VICTIMS = ["node", "controller", "leader", "nodes in turn"] as const;
 export type NodeVictimName = (typeof NODE_VICTIMS)[number];
 
 export type VictimName = ServiceName | "kafka" | "postgres" | "traces" | NodeVictimName;

@@ -8,6 +8,7 @@
 import { chmod, cp, mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
+import { freePort } from "#lib/embedded/free-port.ts";
 import { dockerIgnore } from "./docker-ignore.ts";
 import {
   execForm,
@@ -122,7 +123,7 @@ async function start(image: Stage, root: string, report: Report): Promise<void> 
     HOME: "/nonexistent",
     HOST: "127.0.0.1", // in a container it is 0.0.0.0; nobody else has to reach this one
     SERVICE: "email",
-    PORT: String(await freePort()),
+    PORT: String(freePort()),
     OTEL_SDK_DISABLED: "true",
   };
   await run(["chmod", "-R", "a-w,a+rX", root]);
@@ -192,13 +193,6 @@ function environmentOf(instructions: readonly Instruction[]): Record<string, str
     {},
     ...instructions.filter(({ name }) => name === "ENV").map(({ text }) => keyValues(text)),
   );
-}
-
-async function freePort(): Promise<number> {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = listener;
-  listener.stop(true);
-  return port;
 }
 
 async function filesUnder(folder: string): Promise<string[]> {

@@ -25,60 +25,51 @@ export interface Live {
 
 /** @throws Error where a part does not start; nothing is left running */
 export async function startLive(paths: ProgramPaths): Promise<Live> {
-  const undo: (() => Promise<void>)[] = [];
-  const stop = async () => {
-    for (const run of undo.toReversed()) await run();
-  };
-  const keep = <Part extends { stop(): Promise<void> }>(part: Part): Part => {
-    undo.push(() => part.stop());
-    return part;
-  };
-  try {
-    const postgres = keep(await startPostgres());
-    const broker = keep(await startKafkaBroker());
-    const traceStore = keep(await startTraceStore());
-    const programs = keep(await startPrograms(paths, traceStore.otlpUrl));
-    await migrateUp({ postgresUrl: postgres.url });
-    const services = keep(
-      await startServices({
-        postgresUrl: postgres.url,
-        kafkaBrokers: broker.brokers,
-        env: {
-          OTEL_EXPORTER_OTLP_ENDPOINT: programs.otlpUrl,
-          OTEL_METRICS_EXPORTER: "none",
-          OTEL_LOGS_EXPORTER: "otlp",
-          OTEL_BSP_SCHEDULE_DELAY: "100",
-          ORDERFLOW_CODE_LOCATION: "on",
-        },
-      }),
-    );
-    const targets = Object.entries(services.urls).map(([name, url]) => [name, new URL(url).host]);
-    await programs.scrape(Object.fromEntries(targets));
-    return {
-      gatewayUrl: services.urls.gateway,
-      jaegerUrl: programs.jaegerUrl,
-      prometheusUrl: programs.prometheusUrl,
-      traceStore,
-      async sendUnreadable() {
-        const kafka = createKafka({
-          connection: { brokers: broker.brokers.split(",") },
-          clientId: "check-stack",
-        });
-        const producer = kafka.producer({
-          allowAutoTopicCreation: false,
-          createPartitioner: Partitioners.DefaultPartitioner,
-        });
-        await producer.connect();
-        try {
-          await producer.send({ topic: ORDER_CREATED_TOPIC, messages: [{ value: "not JSON" }] });
-        } finally {
-          await producer.disconnect();
-        }
+  await using undo = new AsyncDisposableStack();
+  const keep = <Part extends { stop(): Promise<void> }>(part: Part): Part =>
+    undo.adopt(part, () => part.stop());
+  const postgres = keep(await startPostgres());
+  const broker = keep(await startKafkaBroker());
+  const traceStore = keep(await startTraceStore());
+  const programs = keep(await startPrograms(paths, traceStore.otlpUrl));
+  await migrateUp({ postgresUrl: postgres.url });
+  const services = keep(
+    await startServices({
+      postgresUrl: postgres.url,
+      kafkaBrokers: broker.brokers,
+      env: {
+        OTEL_EXPORTER_OTLP_ENDPOINT: programs.otlpUrl,
+        OTEL_METRICS_EXPORTER: "none",
+        OTEL_LOGS_EXPORTER: "otlp",
+        OTEL_BSP_SCHEDULE_DELAY: "100",
+        ORDERFLOW_CODE_LOCATION: "on",
       },
-      stop,
-    };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+    }),
+  );
+  const targets = Object.entries(services.urls).map(([name, url]) => [name, new URL(url).host]);
+  await programs.scrape(Object.fromEntries(targets));
+  const owned = undo.move();
+  return {
+    gatewayUrl: services.urls.gateway,
+    jaegerUrl: programs.jaegerUrl,
+    prometheusUrl: programs.prometheusUrl,
+    traceStore,
+    async sendUnreadable() {
+      const kafka = createKafka({
+        connection: { brokers: broker.brokers.split(",") },
+        clientId: "check-stack",
+      });
+      const producer = kafka.producer({
+        allowAutoTopicCreation: false,
+        createPartitioner: Partitioners.DefaultPartitioner,
+      });
+      await producer.connect();
+      try {
+        await producer.send({ topic: ORDER_CREATED_TOPIC, messages: [{ value: "not JSON" }] });
+      } finally {
+        await producer.disconnect();
+      }
+    },
+    stop: () => owned.disposeAsync(),
+  };
 }

@@ -2,6 +2,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { endProcess } from "#lib/embedded/bun-process.ts";
+import { freePort } from "#lib/embedded/free-port.ts";
 import { COLLECTOR_FOLDER, JAEGER_FOLDER, PROMETHEUS_FOLDER, readYaml, ROOT } from "./files.ts";
 
 /** What is started, and where it listens. */
@@ -24,6 +26,7 @@ export interface ProgramPaths {
 }
 
 const START_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 10_000;
 const SCRAPE_INTERVAL = "1s";
 const EVALUATION_INTERVAL = "1s";
 
@@ -81,22 +84,7 @@ export async function startPrograms(paths: ProgramPaths, copyTo: string): Promis
       prometheusUrl,
       async scrape(services) {
         if (!paths.prometheus || !prometheusUrl) return;
-        const targets = {
-          ...services,
-          spans: address("collector metrics"),
-          "otel-collector": address("collector own"),
-          jaeger: address("jaeger own"),
-          prometheus: address("prometheus"),
-        };
-        const config = await prometheusConfig(targets);
-        await Bun.write(join(folder, "prometheus.yml"), JSON.stringify(config));
-        const command = [
-          paths.prometheus,
-          `--config.file=${join(folder, "prometheus.yml")}`,
-          `--storage.tsdb.path=${join(folder, "prometheus")}`,
-          `--web.listen-address=${address("prometheus")}`,
-          "--enable-feature=exemplar-storage",
-        ];
+        const command = await prometheusCommand(paths.prometheus, folder, address, services);
         await launch("prometheus", command, `${prometheusUrl}/-/ready`);
       },
       stop,
@@ -159,6 +147,31 @@ function ownMetrics(address: string) {
   };
 }
 
+/** Writes its configuration. @returns how it is started */
+async function prometheusCommand(
+  program: string,
+  folder: string,
+  address: AddressOf,
+  services: Readonly<Record<string, string>>,
+): Promise<string[]> {
+  const config = await prometheusConfig({
+    ...services,
+    spans: address("collector metrics"),
+    "otel-collector": address("collector own"),
+    jaeger: address("jaeger own"),
+    prometheus: address("prometheus"),
+  });
+  const file = join(folder, "prometheus.yml");
+  await Bun.write(file, JSON.stringify(config));
+  return [
+    program,
+    `--config.file=${file}`,
+    `--storage.tsdb.path=${join(folder, "prometheus")}`,
+    `--web.listen-address=${address("prometheus")}`,
+    "--enable-feature=exemplar-storage",
+  ];
+}
+
 interface PrometheusConfig {
   readonly global: object;
   readonly rule_files: readonly string[];
@@ -210,12 +223,7 @@ function spawn(name: string, command: readonly string[], cwd: string): Started {
       const words = (await Bun.file(`${log}.err`).text()).slice(-2_000);
       throw new Error(`${name} did not start:\n${words}`);
     },
-    async stop() {
-      child.kill("SIGTERM");
-      const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
-      await child.exited;
-      clearTimeout(timer);
-    },
+    stop: () => endProcess(child, "SIGTERM", STOP_TIMEOUT_MS),
   };
 }
 
@@ -225,9 +233,7 @@ function freePorts(): (name: string) => number {
   return (name) => {
     const known = taken.get(name);
     if (known) return known;
-    const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-    const { port } = listener;
-    listener.stop(true);
+    const port = freePort();
     taken.set(name, port);
     return port;
   };

@@ -1,4 +1,6 @@
 /** Traffic of every kind that a dashboard shows. */
+import { placeOrder, readStatus } from "../shared/gateway.ts";
+import { until } from "../shared/until.ts";
 import type { Live } from "./live.ts";
 
 const SETTLED_TIMEOUT_MS = 20_000;
@@ -8,8 +10,8 @@ export async function makeTraffic(live: Live, orders: number): Promise<string[]>
   const ids: string[] = [];
   for (let index = 0; index < orders; index++) {
     const itemId = index % 10 === 9 ? "ITEM-UNKNOWN" : "ITEM-007";
-    const order = await post(live, [{ item_id: itemId, quantity: 1, price: 1_999 }]);
-    ids.push(order.id);
+    const items = [{ item_id: itemId, quantity: 1, price: 1_999 }];
+    ids.push((await placeOrder(live.gatewayUrl, { customer_id: "check-stack", items })).id);
   }
   for (const path of ["/orders", "/orders-nplus1", `/orders/${ids[0]}`, "/inventory", "/nowhere"]) {
     await (await fetch(live.gatewayUrl + path)).text();
@@ -19,24 +21,7 @@ export async function makeTraffic(live: Live, orders: number): Promise<string[]>
   return ids;
 }
 
-async function post(live: Live, items: object[]): Promise<{ id: string }> {
-  const response = await fetch(`${live.gatewayUrl}/orders`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ customer_id: "check-stack", items }),
-  });
-  if (response.status !== 201) throw new Error(`POST /orders: ${response.status}`);
-  return (await response.json()) as { id: string };
-}
-
-async function settled(live: Live, id: string): Promise<void> {
-  const untilMs = performance.now() + SETTLED_TIMEOUT_MS;
-  while (performance.now() < untilMs) {
-    const order = (await (await fetch(`${live.gatewayUrl}/orders/${id}`)).json()) as {
-      status: string;
-    };
-    if (order.status !== "pending") return;
-    await Bun.sleep(100);
-  }
-  throw new Error(`order ${id} is still pending after ${SETTLED_TIMEOUT_MS / 1_000} s`);
+async function settled({ gatewayUrl }: Live, id: string): Promise<void> {
+  const isSettled = async () => (await readStatus(gatewayUrl, id)) !== "pending";
+  await until(`order ${id} is settled`, isSettled, SETTLED_TIMEOUT_MS);
 }

@@ -2,7 +2,7 @@
 import type { TraceStore } from "#lib/embedded/traces/index.ts";
 import { type OtlpTrace, spansOf } from "#lib/embedded/traces/otlp.ts";
 import type { NewOrder } from "#lib/orders/order.ts";
-import { isWholeTrace } from "../waterfall.ts";
+import { isWholeTrace } from "../shared/waterfall.ts";
 
 export const FIRST_ORDER: NewOrder = {
   customer_id: "CUST-001",

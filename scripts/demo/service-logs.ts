@@ -10,6 +10,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { isAlive } from "../shared/is-alive.ts";
 
 /** A file begins anew when it is this long: a demo may stay for days. */
 const FILE_BYTES_MAX = 16 * 1024 ** 2;
@@ -86,12 +87,9 @@ function isOwned(ownerFile: string): boolean {
   try {
     const pid = Number(readFileSync(ownerFile, "utf8"));
     // In a container a process often has the number of the one before it.
-    if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false;
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // It runs, as another user.
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    return Number.isInteger(pid) && pid > 0 && pid !== process.pid && isAlive(pid);
+  } catch {
+    return false;
   }
 }
 

@@ -30,9 +30,18 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
-/** Spans leave a service soon after they ended, so that the trace is there to be looked at. */
-const SPAN_DELAY_MS = 100;
-const METRICS_EVERY_MS = 5_000;
+/** Of all services. */
+const ENVIRONMENT = {
+  // Spans leave a service soon after they ended, so that the trace is there to be looked at.
+  OTEL_BSP_SCHEDULE_DELAY: "100",
+  // Log records stand beside their spans in the viewer.
+  OTEL_LOGS_EXPORTER: "otlp",
+  // Nobody waits a minute for the first point of a chart.
+  OTEL_METRIC_EXPORT_INTERVAL: "5000",
+  ORDERFLOW_CODE_LOCATION: "on",
+  // A request that hangs is seen while it hangs.
+  ORDERFLOW_OPEN_SPANS: "on",
+};
 
 /**
  * Starts all parts. The services do not wait for the migrations: they do that by themselves.
@@ -42,15 +51,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const { ports } = options;
   const failed = new AbortController();
   const givenUp = AbortSignal.any([options.signal, failed.signal]);
-  const timed = async <T>(part: string, work: Promise<T>, where: (started: T) => string) => {
-    const startMs = performance.now();
-    const started = await work;
-    const durationMs = performance.now() - startMs;
-    // What only becomes ready to be stopped again is no progress.
-    if (!givenUp.aborted) options.onReady(part, where(started), durationMs);
-    return started;
-  };
-
+  const timed = timing(options.onReady, givenUp);
   const postgres = timed(
     "PostgreSQL",
     startPostgres({ port: ports.postgres }),
@@ -74,17 +75,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       postgresUrl: postgres.then(({ url }) => url),
       kafkaBrokers: kafka.then(({ brokers }) => brokers),
       ports,
-      env: {
-        OTEL_EXPORTER_OTLP_ENDPOINT: otlpUrl,
-        OTEL_BSP_SCHEDULE_DELAY: String(SPAN_DELAY_MS),
-        // Log records stand beside their spans in the viewer.
-        OTEL_LOGS_EXPORTER: "otlp",
-        // Nobody waits a minute for the first point of a chart.
-        OTEL_METRIC_EXPORT_INTERVAL: String(METRICS_EVERY_MS),
-        ORDERFLOW_CODE_LOCATION: "on",
-        // A request that hangs is seen while it hangs.
-        ORDERFLOW_OPEN_SPANS: "on",
-      },
+      env: { ...ENVIRONMENT, OTEL_EXPORTER_OTLP_ENDPOINT: otlpUrl },
       onReady: options.onReady,
       ...(options.onLine && { onLine: options.onLine }),
       ...(options.onUnexpectedEnd && { onUnexpectedEnd: options.onUnexpectedEnd }),
@@ -115,6 +106,18 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await stop();
     throw error;
   }
+}
+
+/** Waits for parts, and tells of each when it is ready. */
+function timing(onReady: StackOptions["onReady"], givenUp: AbortSignal) {
+  return async <T>(part: string, work: Promise<T>, where: (started: T) => string): Promise<T> => {
+    const startMs = performance.now();
+    const started = await work;
+    const durationMs = performance.now() - startMs;
+    // What only becomes ready to be stopped again is no progress.
+    if (!givenUp.aborted) onReady(part, where(started), durationMs);
+    return started;
+  };
 }
 
 async function stopStarted(parts: readonly Promise<{ stop(): Promise<void> }>[]): Promise<void> {

@@ -1,4 +1,5 @@
 /** What the demo tells a person, line by line. */
+import { forPeople } from "../shared/terminal.ts";
 
 const PART_COLUMNS = 14;
 const WHERE_COLUMNS = 24;
@@ -53,9 +54,4 @@ export function whereToLook(places: {
     "",
     "Ctrl-C stops everything.",
   ].join("\n");
-}
-
-/** The parts listen on the loopback address only; people call it localhost. */
-export function forPeople(url: string): string {
-  return url.replace("127.0.0.1", "localhost");
 }

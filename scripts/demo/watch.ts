@@ -3,6 +3,7 @@ import { watch } from "node:fs";
 import { join, sep } from "node:path";
 import type { RunningServices } from "#lib/embedded/services.ts";
 import { SERVICE_NAMES, type ServiceName } from "#lib/service/services.ts";
+import { inSeconds } from "../shared/figures.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 /** An editor, or a formatter after it, writes several times. */
@@ -71,7 +72,7 @@ async function restart(
   const startMs = performance.now();
   try {
     await services.restart(name);
-    say(`${name} restarted, ready after ${((performance.now() - startMs) / 1_000).toFixed(1)} s`);
+    say(`${name} restarted, ready after ${inSeconds(performance.now() - startMs)}`);
   } catch (error) {
     say(
       `${error instanceof Error ? error.message : String(error)}\n  the next change starts it again`,

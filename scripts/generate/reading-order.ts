@@ -9,7 +9,7 @@ import { join } from "node:path";
 const LAYER = join(import.meta.dir, "../../lib/telemetry");
 
 /** What a person who knows TypeScript reads and understands, comments included; more slowly than prose. */
-export const LINES_A_MINUTE = 60;
+const LINES_A_MINUTE = 60;
 
 interface Step {
   file: string;

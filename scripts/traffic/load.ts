@@ -1,8 +1,8 @@
 /** A load on the gateway: how fast it answers when requests come whether it is ready for them or not. */
 import { createHistogram, type RecordableHistogram } from "node:perf_hooks";
 import type { Order } from "#lib/orders/order.ts";
-import { markdownTable } from "../bench/figures.ts";
-import { answerOf } from "../demo/gateway.ts";
+import { markdownTable } from "../shared/figures.ts";
+import { answerOf } from "../shared/gateway.ts";
 import { startArrivals } from "./arrivals.ts";
 import { drawKind, KIND_NAMES, KINDS, type KindName, type Mix } from "./mix.ts";
 

@@ -2,7 +2,8 @@
 import { existsSync } from "node:fs";
 import { relative } from "node:path";
 import { UsageError } from "../command-line.ts";
-import { interruption } from "../demo/interruption.ts";
+import { interruption } from "../shared/interruption.ts";
+import { terminal } from "../shared/terminal.ts";
 import { loadCheck, runCheck } from "./check/index.ts";
 import { filesDiff } from "./file-diff.ts";
 import { pageOf, stageList } from "./list.ts";
@@ -27,7 +28,6 @@ export interface Flags {
 /** Exit statuses, beside 0. */
 export const STATUS = { notDone: 1, usage: 2, broke: 3 } as const;
 
-const WIDTH_DEFAULT_COLUMNS = 100;
 const HINTS = ["first", "second", "third"] as const;
 
 /**
@@ -155,12 +155,4 @@ function shown(folder: string): string {
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
-}
-
-function terminal(): { widthColumns: number; color: boolean } {
-  const { isTTY, columns } = process.stdout;
-  return {
-    widthColumns: columns || Number(process.env["COLUMNS"]) || WIDTH_DEFAULT_COLUMNS,
-    color: isTTY && !process.env["NO_COLOR"],
-  };
 }

@@ -1,6 +1,6 @@
 /** `bun run tutorial`: the chapter's stages, run, laid out, judged and shown. */
 import { parseCommand, UsageError } from "../command-line.ts";
-import { Interrupted } from "../demo/interruption.ts";
+import { Interrupted } from "../shared/interruption.ts";
 import { obey, Refusal, STATUS } from "./commands.ts";
 import { STAGES } from "./stages.ts";
 import { ReaderError } from "./system/index.ts";

@@ -1,7 +1,7 @@
 /** The list of stages, and where the reader stands. */
 import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
-import { forPeople } from "../demo/text.ts";
+import { forPeople } from "../shared/terminal.ts";
 import { runningParts } from "./parts.ts";
 import { standingIn, type Standing } from "./progress.ts";
 import { CHAPTER, ROOT, STAGES, type Stage } from "./stages.ts";

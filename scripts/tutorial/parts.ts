@@ -5,7 +5,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { sleep } from "#lib/waiting/waiting.ts";
-import { isAlive } from "./is-alive.ts";
+import { isAlive } from "../shared/is-alive.ts";
 import { withLock } from "./lock.ts";
 import { ROOT, workspace } from "./stages.ts";
 

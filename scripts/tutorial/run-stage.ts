@@ -1,7 +1,7 @@
 /** A stage's programs, one order, and what came of it. */
 import type { OtlpTrace } from "#lib/embedded/traces/otlp.ts";
-import { forPeople } from "../demo/text.ts";
-import { renderWaterfall, type WaterfallOptions } from "../waterfall.ts";
+import { forPeople } from "../shared/terminal.ts";
+import { renderWaterfall, type WaterfallOptions } from "../shared/waterfall.ts";
 import { NewTraces } from "./new-traces.ts";
 import type { Parts } from "./parts.ts";
 import { quiet } from "./quiet.ts";

@@ -9,6 +9,8 @@ import { join } from "node:path";
 import { spansOf, type OtlpTrace } from "#lib/embedded/traces/otlp.ts";
 import { sleep } from "#lib/waiting/waiting.ts";
 import { startParts } from "../../tests/support/tutorial.ts";
+import { chromiumPath } from "../shared/chromium.ts";
+import { interruption } from "../shared/interruption.ts";
 import type { Parts } from "./parts.ts";
 import { quiet } from "./quiet.ts";
 import { CHAPTER, solutionOf, stageOf, STAGES, type Stage } from "./stages.ts";
@@ -33,13 +35,6 @@ const TRACE_EDGES = `({
   bottom: document.querySelector(".trace").getBoundingClientRect().bottom,
 })`;
 const ROWS = `Number(document.querySelector("[role=treegrid]")?.getAttribute("aria-rowcount") ?? 0)`;
-
-/** @returns the path of a Chromium; undefined where there is none */
-export function findChromium(
-  env: Readonly<Record<string, string | undefined>>,
-): string | undefined {
-  return env["CHROMIUM"] || (Bun.which("chromium") ?? undefined);
-}
 
 /**
  * Runs a stage's solution and takes a picture of its largest trace.
@@ -107,18 +102,15 @@ async function main(ids: readonly string[]): Promise<number> {
     console.error(`there is no stage ${unknown}`);
     return 2;
   }
-  const chromium = findChromium(process.env);
-  if (!chromium) {
+  if (!chromiumPath) {
     console.log("there is no Chromium: set CHROMIUM to the path of one; no picture was taken");
     return 0;
   }
-  const interrupted = new AbortController();
-  const onSignal = () => interrupted.abort(new Error("interrupted"));
-  process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
+  const interrupted = interruption(() => {});
   await using parts = await startParts();
   mkdirSync(IMAGES, { recursive: true });
   for (const stage of STAGES.filter(({ id }) => ids.length === 0 || ids.includes(id))) {
-    const image = await screenshotOf(stage, parts, chromium, interrupted.signal);
+    const image = await screenshotOf(stage, parts, chromiumPath, interrupted);
     if (!image) console.log(`${stage.id}: no trace`);
     else if (image.length > IMAGE_BYTES_MAX) throw new Error(`${stage.id}: ${image.length} bytes`);
     else {

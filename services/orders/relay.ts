@@ -17,14 +17,15 @@ import { createPublisher, type Publisher } from "#lib/kafka/publisher.ts";
 import { ORDER_CREATED_TOPIC, ORDER_TOPIC_PARTITIONS } from "#lib/orders/order-created.ts";
 import type { Database } from "#lib/service/database.ts";
 import { withTimeout } from "#lib/service/timeout.ts";
-import { gauge } from "#lib/telemetry/metrics/instruments.ts";
 import { traceSend } from "#lib/telemetry/kafka/index.ts";
 import { logger } from "#lib/telemetry/logs/logger.ts";
 import { errorText } from "#lib/telemetry/error-text.ts";
 import { inSpan } from "#lib/telemetry/span.ts";
 import { repeatEvery } from "#lib/waiting/repeating.ts";
 import { settledWithin, sleep } from "#lib/waiting/waiting.ts";
-import { putOff, takeDue, type OutboxEvent } from "./outbox.ts";
+import { longBacklog, lookAtBacklog } from "./backlog.ts";
+import { Leases } from "./leases.ts";
+import type { OutboxEvent } from "./outbox.ts";
 
 /** Kafka refuses a batch of records over 1 MiB; events are cut into sends well below that. */
 const SEND_BYTES_MAX = 512 * 1024;
@@ -40,8 +41,6 @@ const RETRY_DELAY_MS = { min: 250, max: 5_000 };
 /** How often Kafka is asked whether it is still there, while there is nothing to publish. */
 const KAFKA_PROBE_INTERVAL_MS = 5_000;
 const KAFKA_PROBE_TIMEOUT_MS = 3_000;
-/** When an event has waited for so long, /readyz tells of it. */
-const OLD_EVENT_SECONDS = 10;
 /** What stopping leaves for the last statement, out of the 5.7 s that it may take. */
 const STOP_SENDS_WITHIN_MS = 4_500;
 const STOP_POLL_MS = 10;
@@ -61,17 +60,6 @@ export interface RelayOptions {
   /** Replaced in tests. @default one on `kafka` */
   publisher?: Publisher;
 }
-
-export type Relay = ReturnType<typeof startRelay>;
-
-/** The backlog as of the last look. */
-let backlog = { pending: 0, oldestAgeSeconds: 0 };
-gauge("orderflow.outbox.pending", "Events that wait to be published.", "{event}", () => {
-  return backlog.pending;
-});
-gauge("orderflow.outbox.oldest.age", "Age of the event that has waited longest.", "s", () => {
-  return backlog.oldestAgeSeconds;
-});
 
 /** Events that go to one partition. */
 interface Batch {
@@ -94,54 +82,99 @@ class OutboxUnavailableError extends Error {
 }
 
 /** Starts the relay. It goes on through any failure of PostgreSQL or Kafka until it is stopped. */
-export function startRelay(options: RelayOptions) {
-  const { database, kafka, pollIntervalMs, batchRowsMax, leaseMs = LEASE_MS } = options;
-  const publisher =
-    options.publisher ??
-    createPublisher(kafka, [{ topic: ORDER_CREATED_TOPIC, partitions: ORDER_TOPIC_PARTITIONS }]);
-  const stopping = new AbortController();
-  let rung = Promise.withResolvers<void>();
-  const ring = () => rung.resolve();
+export function startRelay(options: RelayOptions): Relay {
+  return new Relay(options);
+}
 
+export class Relay {
+  readonly #database: Database;
+  readonly #publisher: Publisher;
+  readonly #batchRowsMax: number;
+  readonly #leaseMs: number;
+  readonly #leases: Leases;
+  readonly #stopping = new AbortController();
+  readonly #running: Promise<void>;
+  #rung = Promise.withResolvers<void>();
   /** What keeps everything from going on; undefined when nothing does. */
-  let problem: string | undefined = "not connected yet";
+  #problem: string | undefined = "not connected yet";
   /** By partition: what is wrong with it, and how often in a row. */
-  const failures = new Map<string, { count: number; text: string }>();
-  const sending = new Map<string, Sending>();
-  /** Events that Kafka has, to be deleted with the next statement. */
-  const stored: string[] = [];
-  /** Events that are to be left alone, and until when. */
-  const later: { id: string; dueMs: number }[] = [];
-  let publishedMs = Number.NEGATIVE_INFINITY;
+  readonly #failures = new Map<string, { count: number; text: string }>();
+  readonly #sending = new Map<string, Sending>();
+  #publishedMs = Number.NEGATIVE_INFINITY;
 
-  const { signal } = stopping;
-  ring();
-  const running = run();
-  void repeatEvery(pollIntervalMs, look, signal);
-  void repeatEvery(KAFKA_PROBE_INTERVAL_MS, askKafka, signal);
+  constructor({ database, kafka, pollIntervalMs, ...options }: RelayOptions) {
+    this.#database = database;
+    this.#publisher =
+      options.publisher ??
+      createPublisher(kafka, [{ topic: ORDER_CREATED_TOPIC, partitions: ORDER_TOPIC_PARTITIONS }]);
+    this.#batchRowsMax = options.batchRowsMax;
+    this.#leaseMs = options.leaseMs ?? LEASE_MS;
+    this.#leases = new Leases(database.sql, this.#leaseMs);
+    this.ring();
+    this.#running = this.#run();
+    const { signal } = this.#stopping;
+    void repeatEvery(pollIntervalMs, () => this.#look(), signal);
+    void repeatEvery(KAFKA_PROBE_INTERVAL_MS, () => this.#askKafka(), signal);
+  }
 
-  async function run(): Promise<void> {
+  /** Tells that there is a new event. Rings that come while one is heeded become one. */
+  ring(): void {
+    this.#rung.resolve();
+  }
+
+  /** What is wrong with Kafka, for a person; undefined when all is well. */
+  get problem(): string | undefined {
+    if (this.#problem !== undefined) return this.#problem;
+    const [failure] = this.#failures.values();
+    if (failure !== undefined) return failure.text;
+    const nowMs = performance.now();
+    for (const { batch, startedMs } of this.#sending.values()) {
+      const seconds = Math.round((nowMs - startedMs) / 1000);
+      if (nowMs - startedMs > SLOW_SEND_MS) return `${batch.name}: no answer for ${seconds} s`;
+    }
+    return undefined;
+  }
+
+  /** How many events wait, and why, where the oldest has waited for long; undefined where none has. */
+  get backlog(): string | undefined {
+    return longBacklog(this.problem);
+  }
+
+  /** Ends after the sends under way, and gives back what is not published. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.ring();
+    await this.#running;
+    const giveUpAtMs = performance.now() + STOP_SENDS_WITHIN_MS;
+    while (this.#sending.size > 0 && performance.now() < giveUpAtMs) await Bun.sleep(STOP_POLL_MS);
+    // What is still not sent may be taken by others at once; what may have been sent, a lease later.
+    await context.with(ROOT_CONTEXT, () => this.#leases.giveBack(this.#slowEvents()));
+    await this.#publisher.disconnect();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
     for (let failed = 0; ;) {
-      await rung.promise;
+      await this.#rung.promise;
       if (signal.aborted) return;
-      rung = Promise.withResolvers();
+      this.#rung = Promise.withResolvers();
       try {
         // First at the start, and again when nothing could be sent: no event is in hand while Kafka is away.
-        if (problem !== undefined) await publisher.connect();
-        if (await relayBatch()) ring();
+        if (this.#problem !== undefined) await this.#publisher.connect();
+        if (await this.#relayBatch()) this.ring();
         if (failed > 0) logger.info("the outbox relay works again");
         failed = 0;
-        problem = undefined;
+        this.#problem = undefined;
       } catch (error) {
         // PostgreSQL is asked after Kafka has answered.
-        problem = error instanceof OutboxUnavailableError ? undefined : errorText(error);
+        this.#problem = error instanceof OutboxUnavailableError ? undefined : errorText(error);
         if (failed === 0) {
           const cause = error instanceof OutboxUnavailableError ? error.cause : error;
           logger.warn("events wait in the outbox", { error: cause });
         }
         await sleep(retryDelayMs(failed), signal).catch(() => undefined);
         failed = Math.min(failed + 1, 10);
-        ring();
+        this.ring();
       }
     }
   }
@@ -151,16 +184,16 @@ export function startRelay(options: RelayOptions) {
    * @returns whether there may be more
    * @throws where PostgreSQL failed, or where nothing of the batch could be published
    */
-  async function relayBatch(): Promise<boolean> {
+  async #relayBatch(): Promise<boolean> {
     // A trace of its own: a batch may hold the events of many orders. Each record's own trace goes on
     // with the `send` span's link (one record: as its child) and the headers it carries.
     return await context.with(ROOT_CONTEXT, () =>
       inSpan("relay outbox", {}, async () => {
-        await onOutbox(putOffEvents);
-        const events = await onOutbox(() => take());
-        const sends = batchesOf(events).flatMap((batch) => {
-          if (!sending.has(batch.name)) return [send(batch)];
-          putOffLater(batch.events, RETRY_DELAY_MS.max);
+        await onOutbox(() => this.#leases.putOff(this.#slowEvents()));
+        const events = await onOutbox(() => this.#leases.take(this.#batchRowsMax));
+        const sends = this.#batchesOf(events).flatMap((batch) => {
+          if (!this.#sending.has(batch.name)) return [this.#send(batch)];
+          this.#leases.noteLater(batch.events, RETRY_DELAY_MS.max);
           return [];
         });
         const outcomes: unknown[] = [];
@@ -175,149 +208,78 @@ export function startRelay(options: RelayOptions) {
     );
   }
 
-  async function take(rowsMax = batchRowsMax): Promise<OutboxEvent[]> {
-    const deleted = stored.splice(0);
-    try {
-      return await takeDue(database.sql, deleted, rowsMax, leaseMs);
-    } catch (error) {
-      stored.push(...deleted);
-      throw error;
-    }
-  }
-
   /** Publishes a batch. @returns what went wrong; undefined where all is well */
-  async function send(batch: Batch): Promise<unknown> {
+  async #send(batch: Batch): Promise<unknown> {
     const { name } = batch;
     const startedMs = performance.now();
-    sending.set(name, { batch, startedMs });
+    this.#sending.set(name, { batch, startedMs });
     let left = batch.events;
     try {
       for (const events of inSends(batch.events)) {
-        await publish(publisher, batch, events);
-        stored.push(...events.map(({ id }) => id));
+        await publish(this.#publisher, batch, events);
+        this.#leases.noteStored(events);
         left = left.slice(events.length);
       }
-      failures.delete(name);
-      publishedMs = performance.now();
+      this.#failures.delete(name);
+      this.#publishedMs = performance.now();
       return undefined;
     } catch (error) {
-      const count = (failures.get(name)?.count ?? 0) + 1;
+      const count = (this.#failures.get(name)?.count ?? 0) + 1;
       if (count === 1) logger.warn(`events for ${name} wait in the outbox`, { error });
-      failures.set(name, { count, text: `${name}: ${errorText(error)}` });
-      putOffLater(left, retryDelayMs(count - 1));
+      this.#failures.set(name, { count, text: `${name}: ${errorText(error)}` });
+      this.#leases.noteLater(left, retryDelayMs(count - 1));
       return error;
     } finally {
-      sending.delete(name);
-      if (performance.now() - startedMs > PATIENCE_MS) ring();
+      this.#sending.delete(name);
+      if (performance.now() - startedMs > PATIENCE_MS) this.ring();
     }
   }
 
-  function putOffLater(events: readonly OutboxEvent[], delayMs: number): void {
-    const dueMs = performance.now() + delayMs;
-    later.push(...events.map(({ id }) => ({ id, dueMs })));
-  }
-
-  /** Puts off what cannot be published now, and renews the lease of what is still on its way. */
-  async function putOffEvents(): Promise<void> {
+  /** Those that have been on their way for a good part of their lease. */
+  #slowEvents(): OutboxEvent[] {
     const nowMs = performance.now();
-    const slow = [...sending.values()].filter(({ startedMs }) => nowMs - startedMs > leaseMs / 3);
-    const renewed = slow.flatMap(({ batch }) =>
-      batch.events.map(({ id }) => ({ id, ms: leaseMs })),
+    const slow = [...this.#sending.values()].filter(
+      ({ startedMs }) => nowMs - startedMs > this.#leaseMs / 3,
     );
-    const put = later.splice(0);
-    if (put.length + renewed.length === 0) return;
-    const waits = put.map(({ id, dueMs }) => ({ id, ms: Math.max(0, dueMs - nowMs) }));
-    try {
-      await putOff(database.sql, [...waits, ...renewed]);
-    } catch (error) {
-      later.push(...put);
-      throw error;
-    }
+    return slow.flatMap(({ batch }) => batch.events);
   }
 
   /** Nothing is sent while there are no events, so that nothing would tell that Kafka has gone. */
-  async function askKafka(): Promise<void> {
-    if (problem !== undefined || performance.now() - publishedMs < KAFKA_PROBE_INTERVAL_MS) return;
+  async #askKafka(): Promise<void> {
+    if (this.#problem !== undefined) return;
+    if (performance.now() - this.#publishedMs < KAFKA_PROBE_INTERVAL_MS) return;
     try {
-      await withTimeout(publisher.connect(), KAFKA_PROBE_TIMEOUT_MS);
+      await withTimeout(this.#publisher.connect(), KAFKA_PROBE_TIMEOUT_MS);
     } catch (error) {
-      problem = errorText(error);
-      ring();
+      this.#problem = errorText(error);
+      this.ring();
     }
   }
 
-  /** Finds what no ring told of: events of other replicas, and those put off. A probe, so it makes no span. */
-  async function look(): Promise<void> {
+  /** Finds what no ring told of: events of other replicas, and those put off. */
+  async #look(): Promise<void> {
     try {
-      const [found] = await database.untraced.query<{ pending: number; age: number }>`
-        SELECT count(*)::float8 AS pending,
-               coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age
-        FROM orders.outbox`;
-      backlog = { pending: found?.pending ?? 0, oldestAgeSeconds: found?.age ?? 0 };
-      if (backlog.pending > 0) ring();
-      else failures.clear();
+      if ((await lookAtBacklog(this.#database)) > 0) this.ring();
+      else this.#failures.clear();
     } catch (error) {
       logger.debug("the outbox cannot be looked at", { error });
     }
   }
 
-  function problemNow(): string | undefined {
-    if (problem !== undefined) return problem;
-    const [failure] = failures.values();
-    if (failure !== undefined) return failure.text;
-    const nowMs = performance.now();
-    for (const { batch, startedMs } of sending.values()) {
-      const seconds = Math.round((nowMs - startedMs) / 1000);
-      if (nowMs - startedMs > SLOW_SEND_MS) return `${batch.name}: no answer for ${seconds} s`;
-    }
-    return undefined;
-  }
-
-  return {
-    /** Tells that there is a new event. Rings that come while one is heeded become one. */
-    ring,
-    /** What is wrong with Kafka, for a person; undefined when all is well. */
-    get problem() {
-      return problemNow();
-    },
-    /** How many events wait, and why, where the oldest has waited for long; undefined where none has. */
-    get backlog(): string | undefined {
-      const { pending, oldestAgeSeconds } = backlog;
-      if (oldestAgeSeconds < OLD_EVENT_SECONDS) return undefined;
-      const cause = problemNow() ?? "they are being published";
-      return `${pending} events wait, the oldest for ${Math.round(oldestAgeSeconds)} s: ${cause}`;
-    },
-    /** Ends after the sends under way, and gives back what is not published. */
-    async stop(): Promise<void> {
-      stopping.abort();
-      ring();
-      await running;
-      const giveUpAtMs = performance.now() + STOP_SENDS_WITHIN_MS;
-      while (sending.size > 0 && performance.now() < giveUpAtMs) await Bun.sleep(STOP_POLL_MS);
-      // What is still not sent may be taken by others at once; what may have been sent, a lease later.
-      for (const one of later) one.dueMs = 0;
-      await context.with(ROOT_CONTEXT, async () => {
-        await putOffEvents();
-        if (stored.length > 0) await take(0);
-      });
-      await publisher.disconnect();
-    },
-  };
-
   /** Events by where they go. One whose topic nobody knows is put off, and told of. */
-  function batchesOf(events: readonly OutboxEvent[]): Batch[] {
+  #batchesOf(events: readonly OutboxEvent[]): Batch[] {
     const batches = new Map<string, Batch>();
     for (const event of events) {
       const { topic, key } = event;
       try {
-        const partition = publisher.partitionOf(topic, key);
+        const partition = this.#publisher.partitionOf(topic, key);
         const name = `partition ${partition} of ${topic}`;
         const batch = batches.get(name);
         if (batch) batch.events.push(event);
         else batches.set(name, { name, topic, partition, events: [event] });
       } catch (error) {
-        failures.set(topic, { count: 1, text: errorText(error) });
-        putOffLater([event], RETRY_DELAY_MS.max);
+        this.#failures.set(topic, { count: 1, text: errorText(error) });
+        this.#leases.noteLater([event], RETRY_DELAY_MS.max);
       }
     }
     return [...batches.values()];

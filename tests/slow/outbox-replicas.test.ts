@@ -5,7 +5,7 @@ import { freePort } from "#lib/embedded/free-port.ts";
 import { startPostgres } from "#lib/embedded/postgres.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
 import { createChild } from "../../scripts/chaos/child.ts";
-import { isListening } from "../../scripts/chaos/ports.ts";
+import { isListening } from "../../scripts/shared/is-listening.ts";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

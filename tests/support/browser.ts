@@ -1,8 +1,8 @@
 /** A real browser for tests of pages. */
 import { chromium, type Browser, type Page } from "playwright-core";
+import { chromiumPath } from "../../scripts/shared/chromium.ts";
 
-/** Path of a Chromium: the one that CHROMIUM names, or `chromium` on the path; undefined where there is none. */
-export const chromiumPath = process.env["CHROMIUM"] || (Bun.which("chromium") ?? undefined);
+export { chromiumPath };
 
 /** A page, and what went wrong in it. */
 export interface WatchedPage {

@@ -238,15 +238,7 @@ export async function startKafkaCluster(options: KafkaClusterOptions): Promise<K
 }
 
 function portsOfNodes(): NodePorts[] {
-  const taken = new Set<number>();
-  const another = () => {
-    let port: number;
-    do port = freePort();
-    while (taken.has(port));
-    taken.add(port);
-    return port;
-  };
-  return NODE_IDS.map(() => ({ plain: another(), controller: another(), secure: another() }));
+  return NODE_IDS.map(() => ({ plain: freePort(), controller: freePort(), secure: freePort() }));
 }
 
 /**

@@ -4,6 +4,7 @@ import { chown, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SQL } from "bun";
+import { endProcess } from "#lib/embedded/bun-process.ts";
 import { freePort } from "#lib/embedded/free-port.ts";
 import { unprivilegedAccount, type Account } from "./account.ts";
 import { sqlAnswers } from "./sql-answers.ts";
@@ -174,10 +175,7 @@ class Server {
   async stop(): Promise<void> {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     await this.signal("SIGCONT").catch(() => {});
-    this.#process.kill("SIGQUIT"); // at once, without a checkpoint
-    const timer = setTimeout(() => this.#process.kill("SIGKILL"), 10_000);
-    await this.#process.exited;
-    clearTimeout(timer);
+    await endProcess(this.#process, "SIGQUIT", 10_000); // at once, without a checkpoint
   }
 }
 

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { Slots } from "#lib/waiting/slots.ts";
-import { runExperiment } from "../../scripts/tutorial/experiments.ts";
+import { runExperiment } from "../../scripts/tutorial/experiments/experiment.ts";
 import { blocksOf, codeIn } from "../../scripts/tutorial/pages/block.ts";
 import {
   pageNames,
@@ -13,7 +13,8 @@ import {
 import { createRecorder } from "../../scripts/tutorial/pages/recording.ts";
 import { shapeOf } from "../../scripts/tutorial/pages/shape.ts";
 import { solutionFiles, startFiles } from "../../scripts/tutorial/stage-files.ts";
-import { findChromium, screenshotOf } from "../../scripts/tutorial/screenshots.ts";
+import { chromiumPath as chromium } from "../../scripts/shared/chromium.ts";
+import { screenshotOf } from "../../scripts/tutorial/screenshots.ts";
 import { stageOf, STAGES, type Stage } from "../../scripts/tutorial/stages.ts";
 import { startParts, type TestParts } from "../support/tutorial.ts";
 
@@ -193,7 +194,6 @@ describe("runs", () => {
     RUN_TIMEOUT_MS,
   );
 
-  const chromium = findChromium(process.env);
   test.skipIf(!chromium)(
     "can be shown as a picture of the viewer (skipped where there is no Chromium)",
     async () => {
@@ -211,7 +211,7 @@ describe("runs", () => {
   test.each([
     ["99", "there is no stage 99"],
     ["01 --nothing", "stage 01 has no experiment nothing; there are:"],
-    ["01 --check nothing", "stage 01 has no mistake"],
+    ["01 --check nothing", "there is no mistake nothing"],
     ["01 check", "a run is NN, NN --experiment"],
     ["01-bytes", "there is no stage 01-bytes; a run is NN, "],
   ])("of %p are refused", async (what, message) => {

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SQL } from "bun";
-import { isAlive } from "../../scripts/tutorial/is-alive.ts";
+import { isAlive } from "../../scripts/shared/is-alive.ts";
 import { readState, TOKEN_HEADER, type PartsState } from "../../scripts/tutorial/parts.ts";
 import { ROOT } from "../../scripts/tutorial/stages.ts";
 import { until } from "../support/until.ts";

@@ -11,7 +11,7 @@ import {
   type Verdict,
 } from "../../scripts/tutorial/check/index.ts";
 import {
-  applyMistake,
+  applyEdits,
   loadMistakes,
   type Complaint,
 } from "../../scripts/tutorial/mistakes/mistake.ts";
@@ -116,7 +116,7 @@ test.concurrent.each(mistakesOfAll)(
     // Its item alone: each judges by itself, whatever the others find.
     const items = check.items.filter(({ title }) => title === mistake.failing);
     expect(items).toHaveLength(1);
-    const change = (folder: string) => applyMistake(folder, mistake);
+    const change = (folder: string) => applyEdits(folder, mistake.edits);
     const judged = await judge(stage, solutionFiles(stage), { ...check, items }, change);
     expectComplaint(judged, mistake);
   },

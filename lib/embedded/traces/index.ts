@@ -92,22 +92,7 @@ export async function startTraceStore(options: TraceStoreOptions = {}): Promise<
   const metricStore = new MetricStore(options.metricsBytesMax ?? 32 * 1024 ** 2);
   const logStore = new LogStore(options.logsBytesMax ?? EXPORTS_BYTES_MAX);
   const open = new OpenSpans(ring);
-  const sink: OtlpSink = {
-    addOpenSpans: (process, request, encodedBytes) => open.say(process, request, encodedBytes),
-    addTraces: ({ resourceSpans }, encodedBytes) => ring.add(resourceSpans, encodedBytes),
-    addMetrics: (request, encodedBytes) => {
-      metrics.add(request, encodedBytes);
-      for (const service of metricStore.add(request)) ring.noteService(service);
-      ring.version += 1;
-    },
-    addLogs: (request, encodedBytes) => {
-      logs.add(request, encodedBytes);
-      for (const { service, traceId } of logStore.add(request, encodedBytes)) {
-        ring.noteService(service);
-        ring.touch(traceId);
-      }
-    },
-  };
+  const sink = sinkInto({ ring, open, metrics, metricStore, logs, logStore });
   const kept = await openKept(options.keepFile, sink);
   const receive = createOtlpReceiver(kept ? keeping(sink, kept) : sink, bodyBytesMax);
   const importInto = (text: string) =>
@@ -149,6 +134,33 @@ export async function startTraceStore(options: TraceStoreOptions = {}): Promise<
       open.stop();
       await Promise.all([otlp.stop(true), query.stop(true)]);
       await kept?.close();
+    },
+  };
+}
+
+function sinkInto(stores: {
+  readonly ring: TraceRing;
+  readonly open: OpenSpans;
+  readonly metrics: LatestExports;
+  readonly metricStore: MetricStore;
+  readonly logs: LatestExports;
+  readonly logStore: LogStore;
+}): OtlpSink {
+  const { ring, open, metrics, metricStore, logs, logStore } = stores;
+  return {
+    addOpenSpans: (process, request, encodedBytes) => open.say(process, request, encodedBytes),
+    addTraces: ({ resourceSpans }, encodedBytes) => ring.add(resourceSpans, encodedBytes),
+    addMetrics: (request, encodedBytes) => {
+      metrics.add(request, encodedBytes);
+      for (const service of metricStore.add(request)) ring.noteService(service);
+      ring.version += 1;
+    },
+    addLogs: (request, encodedBytes) => {
+      logs.add(request, encodedBytes);
+      for (const { service, traceId } of logStore.add(request, encodedBytes)) {
+        ring.noteService(service);
+        ring.touch(traceId);
+      }
     },
   };
 }

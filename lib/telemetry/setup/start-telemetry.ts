@@ -117,21 +117,7 @@ function start(
   // Aborts at the end of `shutdown`: what is still waiting for a collector stops waiting.
   const ending = new AbortController();
   registerRuntimeMetrics();
-  const intervalMs = positiveInt(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000);
-  const push = settings.exportsOtlp.METRICS
-    ? new PeriodicExportingMetricReader({
-        exporter: endable(
-          new OTLPMetricExporter(agentOptions(env, "METRICS", ending.signal)),
-          ending.signal,
-        ),
-        exportIntervalMillis: intervalMs,
-        // The SDK refuses to start with a timeout that is longer than the interval.
-        exportTimeoutMillis: Math.min(
-          positiveInt(env, "OTEL_METRIC_EXPORT_TIMEOUT", 30_000),
-          intervalMs,
-        ),
-      })
-    : undefined;
+  const push = settings.exportsOtlp.METRICS ? createPush(env, ending.signal) : undefined;
   const prometheus = createPrometheusReader(push);
   const readers = new Set<MetricReader>([prometheus.reader, ...(push ? [push] : [])]);
   const meterProvider = new MeterProvider({ resource, readers: [...readers] });
@@ -147,15 +133,7 @@ function start(
   const loggerProvider = new LoggerProvider({
     resource,
     processors: settings.exportsOtlp.LOGS
-      ? [
-          new BatchLogRecordProcessor({
-            exporter: endable(
-              new OTLPLogExporter(agentOptions(env, "LOGS", ending.signal)),
-              ending.signal,
-            ),
-            selfObsMeterProvider: meterProvider,
-          }),
-        ]
+      ? [createLogProcessor(env, ending.signal, meterProvider)]
       : [],
   });
   if (settings.exportsOtlp.LOGS) {
@@ -167,13 +145,7 @@ function start(
   }
 
   const stop = async (timeoutMs: number) => {
-    const limit = Promise.withResolvers<void>();
-    const timer = setTimeout(limit.resolve, timeoutMs);
-    const all = [tracerProvider, meterProvider, loggerProvider].map((provider) =>
-      provider.shutdown().catch((error: unknown) => diag.warn("telemetry was not flushed", error)),
-    );
-    await Promise.race([Promise.all(all), limit.promise]);
-    clearTimeout(timer);
+    await shutdownAll([tracerProvider, meterProvider, loggerProvider], timeoutMs);
     ending.abort();
   };
   let stopped: Promise<void> | undefined;
@@ -181,4 +153,41 @@ function start(
     scrape: prometheus.scrape,
     shutdown: (timeoutMs = SHUTDOWN_MS) => (stopped ??= stop(timeoutMs)),
   };
+}
+
+/** Sends metrics every so often. */
+function createPush(env: Env, ending: AbortSignal): MetricReader {
+  const intervalMs = positiveInt(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000);
+  return new PeriodicExportingMetricReader({
+    exporter: endable(new OTLPMetricExporter(agentOptions(env, "METRICS", ending)), ending),
+    exportIntervalMillis: intervalMs,
+    // The SDK refuses to start with a timeout that is longer than the interval.
+    exportTimeoutMillis: Math.min(
+      positiveInt(env, "OTEL_METRIC_EXPORT_TIMEOUT", 30_000),
+      intervalMs,
+    ),
+  });
+}
+
+function createLogProcessor(
+  env: Env,
+  ending: AbortSignal,
+  selfObsMeterProvider: MeterProvider,
+): BatchLogRecordProcessor {
+  const exporter = endable(new OTLPLogExporter(agentOptions(env, "LOGS", ending)), ending);
+  return new BatchLogRecordProcessor({ exporter, selfObsMeterProvider });
+}
+
+/** Waits until all have sent what is left, but no longer than `timeoutMs`. */
+async function shutdownAll(
+  providers: readonly { shutdown(): Promise<void> }[],
+  timeoutMs: number,
+): Promise<void> {
+  const limit = Promise.withResolvers<void>();
+  const timer = setTimeout(limit.resolve, timeoutMs);
+  const all = providers.map((provider) =>
+    provider.shutdown().catch((error: unknown) => diag.warn("telemetry was not flushed", error)),
+  );
+  await Promise.race([Promise.all(all), limit.promise]);
+  clearTimeout(timer);
 }

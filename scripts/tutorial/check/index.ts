@@ -7,6 +7,7 @@ export {
   findSpans,
   inTrace,
   isBelow,
+  msOf,
   oneSpan,
   parentOf,
   spanTree,

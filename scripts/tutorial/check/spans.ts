@@ -81,6 +81,13 @@ export function describe(
   return [...parts, ...(status === "UNSET" ? [] : [status + text]), ...values].join(" ");
 }
 
+const NS_PER_MS = 1_000_000n;
+
+/** @returns how long a span took, in whole milliseconds */
+export function msOf({ startNs, endNs }: SeenSpan): number {
+  return Number((endNs - startNs) / NS_PER_MS);
+}
+
 const TREE_LINES_MAX = 40;
 
 /**

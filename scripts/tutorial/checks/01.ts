@@ -1,10 +1,9 @@
 /** The check of stage 01: each process sends one span of its own, and loses none at its end. */
-import { findSpans, spanTree, verdict, type StageCheck } from "../check/index.ts";
+import { findSpans, msOf, spanTree, verdict, type StageCheck } from "../check/index.ts";
 import type { SeenSpan } from "../system/index.ts";
 
 const SERVICES = ["gateway", "orders", "worker"] as const;
 const TIMER_TOLERANCE_MS = 10;
-const NS_PER_MS = 1_000_000n;
 
 export const check: StageCheck = {
   hints: [
@@ -100,8 +99,4 @@ function hasAll(spans: readonly SeenSpan[]): boolean {
 /** What the SDK calls a process that has not said its name. */
 function unnamed(spans: readonly SeenSpan[]): SeenSpan[] {
   return spans.filter(({ service }) => service.startsWith("unknown_service"));
-}
-
-function msOf({ startNs, endNs }: SeenSpan): number {
-  return Number((endNs - startNs) / NS_PER_MS);
 }

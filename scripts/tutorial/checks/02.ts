@@ -4,6 +4,7 @@ import {
   describe,
   findSpans,
   isBelow,
+  msOf,
   spanTree,
   verdict,
   type StageCheck,
@@ -231,8 +232,4 @@ function startsAfter(span: SeenSpan, before: SeenSpan): boolean {
 function timedTree(spans: readonly SeenSpan[]): string {
   const timed = spans.map((span) => ({ ...span, attributes: { ms: msOf(span) } }));
   return spanTree(timed, ["ms"]);
-}
-
-function msOf({ startNs, endNs }: SeenSpan): number {
-  return Number((endNs - startNs) / NS_PER_MS);
 }

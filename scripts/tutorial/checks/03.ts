@@ -1,4 +1,5 @@
 /** The check of stage 03: requests are SERVER spans, below whom their headers name, and called by their routes. */
+import { randomHex } from "../../shared/random-hex.ts";
 import {
   describe,
   findSpans,
@@ -406,12 +407,8 @@ interface Parent {
 
 /** A caller that is not there. Its ids begin with a letter, so that capitals would be others. */
 function newParent(): Parent {
-  const [traceId, spanId] = [`a${hex(31)}`, `b${hex(15)}`];
+  const [traceId, spanId] = [`a${randomHex(16).slice(1)}`, `b${randomHex(8).slice(1)}`];
   return { traceId, spanId, traceparent: `00-${traceId}-${spanId}-01` };
-}
-
-function hex(length: number): string {
-  return crypto.getRandomValues(Buffer.alloc(16)).toString("hex").slice(0, length);
 }
 
 /** Asks for an order, and takes any answer. */

@@ -4,6 +4,7 @@ import {
   findSpans,
   inTrace,
   isBelow,
+  msOf,
   spanTree,
   verdict,
   type StageCheck,
@@ -14,7 +15,6 @@ import type { SeenSpan, System } from "../system/index.ts";
 const AT_ONCE = 50;
 const SLOW_MS = 300;
 const TIMER_TOLERANCE_MS = 15;
-const NS_PER_MS = 1_000_000n;
 /** A batch goes out after 100 ms; a stage that is not done is not to be waited for in each item. */
 const WAIT_MS = 2_500;
 const CUSTOMER = "customer-of-the-check";
@@ -434,10 +434,6 @@ function withoutBlanks(text: string): string {
 
 function isSlow(span: SeenSpan): boolean {
   return msOf(span) >= SLOW_MS - TIMER_TOLERANCE_MS;
-}
-
-function msOf({ startNs, endNs }: SeenSpan): number {
-  return Number((endNs - startNs) / NS_PER_MS);
 }
 
 /** @returns where on a span one of the values stands */

@@ -1,4 +1,5 @@
 /** The check of stage 06: no order is lost on its way to Kafka, and its trace goes on behind it. */
+import { randomHex } from "../../shared/random-hex.ts";
 import {
   ancestorsOf,
   findSpans,
@@ -104,9 +105,9 @@ export const check: StageCheck = {
       anchor: "#created-sent-handled",
       async judge(trial) {
         const system = await trial.system();
-        const traceId = hex(16);
+        const traceId = randomHex(16);
         const headers = {
-          traceparent: `00-${traceId}-${hex(8)}-01`,
+          traceparent: `00-${traceId}-${randomHex(8)}-01`,
           tracestate: "shop=1",
           baggage: "tenant=north",
         };
@@ -283,8 +284,8 @@ export const check: StageCheck = {
         const system = await trial.system();
         const origins = Array.from({ length: PRODUCED }, (_, index) => ({
           id: crypto.randomUUID(),
-          traceId: hex(16),
-          spanId: hex(8),
+          traceId: randomHex(16),
+          spanId: randomHex(8),
           partition: index % PARTITIONS,
         }));
         await system.produce(
@@ -335,12 +336,15 @@ export const check: StageCheck = {
       anchor: "#a-context-that-nobody-asked-for",
       async judge(trial) {
         const system = await trial.system();
-        const spanId = hex(8);
-        const traceId = hex(16);
+        const spanId = randomHex(8);
+        const traceId = randomHex(16);
         const records = [
           { id: crypto.randomUUID(), headers: { traceparent: `00-${traceId}-${spanId}-01` } },
           { id: crypto.randomUUID() },
-          { id: crypto.randomUUID(), headers: { traceparent: `00-${hex(16)}-${hex(7)}-01` } },
+          {
+            id: crypto.randomUUID(),
+            headers: { traceparent: `00-${randomHex(16)}-${randomHex(7)}-01` },
+          },
         ];
         await system.produce(
           TOPIC,
@@ -541,6 +545,3 @@ function linesOf(...texts: readonly string[]): string {
 }
 
 /** @returns a random id */
-function hex(bytes: number): string {
-  return Buffer.from(crypto.getRandomValues(new Uint8Array(bytes))).toString("hex");
-}

@@ -1,4 +1,5 @@
 /** The check of stage 07: spans say what failed and whose fault it was, and a record that nobody can handle is put aside. */
+import { randomHex } from "../../shared/random-hex.ts";
 import {
   childrenOf,
   describe,
@@ -482,7 +483,7 @@ function poisonous() {
     key: `poison-${crypto.randomUUID()}`,
     value: Buffer.concat([Buffer.from(`${SECRET} `), Buffer.from([0xff, 0x00, 0xfe])]),
     headers: {
-      traceparent: `00-${hex(16)}-${hex(8)}-01`,
+      traceparent: `00-${randomHex(16)}-${randomHex(8)}-01`,
       tracestate: "shop=1",
       "x-shop": Buffer.from([0xff, 0x01]),
     },
@@ -545,6 +546,3 @@ function headerText([name, value]: [string, Buffer | string]): string {
 }
 
 /** @returns a random id */
-function hex(bytes: number): string {
-  return Buffer.from(crypto.getRandomValues(new Uint8Array(bytes))).toString("hex");
-}

@@ -1,5 +1,5 @@
 /** What the page of stage 00 shows: lines that cannot be told apart, a wire that says nothing, no span. */
-import type { Bench, Experiment } from "../experiments.ts";
+import type { Bench, Experiment } from "./experiment.ts";
 import type { Hop } from "../system/index.ts";
 
 const SETUP = "docs/tutorial/experiments/00-auto";

@@ -1,12 +1,14 @@
 /** What the page of stage 01 shows: how a span gets lost, and what one is on the wire. */
-import type { Bench, Experiment } from "../experiments.ts";
+import { mistakes } from "../mistakes/01.ts";
+import { editsOf } from "../mistakes/mistake.ts";
+import type { Bench, Experiment } from "./experiment.ts";
 
 const SCRIPTS = "docs/tutorial/experiments";
 
 export const experiments: Readonly<Record<string, Experiment>> = {
   "no-shutdown": {
     about: "the programs end before a batch was due, and do not send it",
-    edits: [{ file: "tracing.ts", find: "  endWith(() => provider.shutdown());\n", replace: "" }],
+    edits: editsOf(mistakes, "no-shutdown"),
     run: showEnd,
   },
   shutdown: { about: "the programs end before a batch was due", run: showEnd },

@@ -1,55 +1,28 @@
 /** What the page of stage 02 shows: spans without a place, without an end, and with a wrong one. */
-import type { Bench, Experiment } from "../experiments.ts";
+import { mistakes } from "../mistakes/02.ts";
+import { editsOf } from "../mistakes/mistake.ts";
+import type { Bench, Experiment } from "./experiment.ts";
 
 const SCRIPTS = "docs/tutorial/experiments";
 
 export const experiments: Readonly<Record<string, Experiment>> = {
   "no-manager": {
     about: "no context manager",
-    edits: [
-      {
-        file: "tracing.ts",
-        find: "  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());\n",
-        replace: "",
-      },
-    ],
+    edits: editsOf(mistakes, "no-manager"),
   },
   "no-end": {
     about: "the span of the whole order never ends",
-    edits: [
-      {
-        file: "orders.ts",
-        find: 'await inSpan("place an order"',
-        replace: 'await tracer.startActiveSpan("place an order"',
-      },
-      { file: "orders.ts", find: "import { inSpan,", replace: "import { inSpan, tracer," },
-    ],
+    edits: editsOf(mistakes, "no-end"),
   },
   "no-finally": {
     about: "a span ends only where its work succeeds, and storing an order fails",
-    edits: [
-      {
-        file: "tracing.ts",
-        find: `    try {
-      return await work(span);
-    } finally {
-      span.end();
-    }
-`,
-        replace: `    const result = await work(span);
-    span.end();
-    return result;
-`,
-      },
-    ],
+    edits: editsOf(mistakes, "no-finally"),
     run: showFailingOrder,
   },
   finally: { about: "storing an order fails", run: showFailingOrder },
   "no-await": {
     about: "inSpan returns the work's promise, and does not wait for it",
-    edits: [
-      { file: "tracing.ts", find: "return await work(span);", replace: "return work(span);" },
-    ],
+    edits: editsOf(mistakes, "no-await"),
   },
   callbacks: {
     about: "which span is active in a callback",

@@ -1,7 +1,7 @@
 /** What the page of stage 03 shows: whose child a request is, what its answer says of it, and when it ends. */
-import { findSpans } from "../check/index.ts";
-import type { Bench, Experiment } from "../experiments.ts";
-import type { Edit } from "../mistakes/mistake.ts";
+import { findSpans, msOf } from "../check/index.ts";
+import type { Bench, Experiment } from "./experiment.ts";
+import { editsOf } from "../mistakes/mistake.ts";
 import { mistakes } from "../mistakes/03.ts";
 import type { SeenSpan } from "../system/index.ts";
 
@@ -9,7 +9,6 @@ const SCRIPTS = "docs/tutorial/experiments";
 const TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const HANG_UP_MS = 100;
 const DELAY_MS = 300;
-const NS_PER_MS = 1_000_000n;
 
 export const experiments: Readonly<Record<string, Experiment>> = {
   "by-hand": { about: "a traceparent by hand, then one letter of it wrong", run: showByHand },
@@ -19,19 +18,19 @@ export const experiments: Readonly<Record<string, Experiment>> = {
   },
   "default-getter": {
     about: "a traceparent by hand, and no getter that reads it",
-    edits: editsOf("default-getter"),
+    edits: editsOf(mistakes, "default-getter"),
     run: showByHand,
   },
   answers: { about: "what each kind of answer says of its span", run: showAnswers },
   "hang-up": { about: "a client that does not wait, and the next one", run: showHangUp },
   "one-variable": {
     about: "the same, with the span in a variable",
-    edits: editsOf("one-variable"),
+    edits: editsOf(mistakes, "one-variable"),
     run: showHangUp,
   },
   "active-context": {
     about: "a program that listens inside a span",
-    edits: editsOf("active-context"),
+    edits: editsOf(mistakes, "active-context"),
     run: showListening,
   },
   lifecycle: { about: "Elysia's hooks, in their order", script: `${SCRIPTS}/03-lifecycle.ts` },
@@ -101,15 +100,4 @@ async function showListening({ system, showTraces }: Bench): Promise<void> {
 
 function served(spans: readonly SeenSpan[], service: string): SeenSpan[] {
   return findSpans(spans, { service, kind: "SERVER" });
-}
-
-function msOf({ startNs, endNs }: SeenSpan): number {
-  return Number((endNs - startNs) / NS_PER_MS);
-}
-
-/** The same as the check's mistake of that name. */
-function editsOf(name: string): readonly Edit[] {
-  const mistake = mistakes.find((one) => one.name === name);
-  if (!mistake) throw new Error(`stage 03 has no mistake ${name}`);
-  return mistake.edits;
 }

@@ -1,7 +1,7 @@
 /** What the page of stage 04 shows: what crosses the wire, where a trace breaks off, and tries told apart. */
 import { findSpans } from "../check/index.ts";
-import type { Bench, Experiment } from "../experiments.ts";
-import type { Edit } from "../mistakes/mistake.ts";
+import type { Bench, Experiment } from "./experiment.ts";
+import { editsOf } from "../mistakes/mistake.ts";
 import { mistakes } from "../mistakes/04.ts";
 import type { Fault, SeenSpan } from "../system/index.ts";
 
@@ -10,18 +10,25 @@ const TRACE_HEADERS = ["traceparent", "tracestate", "baggage"];
 
 export const experiments: Readonly<Record<string, Experiment>> = {
   wire: { about: "what comes in at the gateway, and what goes out of it", run: showWire },
-  "no-inject": { about: "nothing is written into the headers", edits: editsOf("no-inject") },
+  "no-inject": {
+    about: "nothing is written into the headers",
+    edits: editsOf(mistakes, "no-inject"),
+  },
   "inject-outside": {
     about: "the headers are made before there is the span",
-    edits: editsOf("inject-outside"),
+    edits: editsOf(mistakes, "inject-outside"),
     run: showRead,
   },
   names: { about: "the names of calls", run: showNames },
-  "url-as-name": { about: "URLs as names", edits: editsOf("url-as-name"), run: showNames },
+  "url-as-name": {
+    about: "URLs as names",
+    edits: editsOf(mistakes, "url-as-name"),
+    run: showNames,
+  },
   tries: { about: "a worker that tries again", run: showTries },
   "one-span-for-all": {
     about: "the same, all tries in one span",
-    edits: editsOf("one-span-for-all"),
+    edits: editsOf(mistakes, "one-span-for-all"),
     run: showRefusals,
   },
   "at-once": { about: "200 calls at once", script: `${SCRIPTS}/04-at-once.ts` },
@@ -103,11 +110,4 @@ async function showFaults(bench: Bench, faults: readonly Fault[]): Promise<void>
     say(`${answer}, ${status}, http.request.resend_count: ${count}`);
   }
   await showTraces(running);
-}
-
-/** The same as the check's mistake of that name. */
-function editsOf(name: string): readonly Edit[] {
-  const mistake = mistakes.find((one) => one.name === name);
-  if (!mistake) throw new Error(`stage 04 has no mistake ${name}`);
-  return mistake.edits;
 }

@@ -2,17 +2,16 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { spansOf as spansIn } from "#lib/embedded/traces/otlp.ts";
-import { renderWaterfall } from "../../waterfall.ts";
-import { findSpans, inTrace } from "../check/index.ts";
-import { PAGE_COLUMNS, type Bench, type Experiment } from "../experiments.ts";
-import type { Edit } from "../mistakes/mistake.ts";
+import { renderWaterfall } from "../../shared/waterfall.ts";
+import { findSpans, inTrace, msOf } from "../check/index.ts";
+import { PAGE_COLUMNS, type Bench, type Experiment } from "./experiment.ts";
+import { editsOf } from "../mistakes/mistake.ts";
 import { mistakes } from "../mistakes/05.ts";
 import { ROOT } from "../stages.ts";
 import type { SeenSpan, System } from "../system/index.ts";
 
 const ORDERS_AT_ONCE = 50;
 const POOL_SIZE = 10;
-const NS_PER_MS = 1_000_000n;
 const ORDERS_LISTED = 5;
 const PROGRAMS = ["orders"] as const;
 
@@ -22,24 +21,28 @@ export const experiments: Readonly<Record<string, Experiment>> = {
   text: { about: "names and texts of an order's statements", run: showTexts },
   "values-in-text": {
     about: "the same, with the values in the text",
-    edits: editsOf("values-in-text"),
+    edits: editsOf(mistakes, "values-in-text"),
     run: showTexts,
   },
   "slow-commit": { about: "a constraint that is checked at COMMIT, slowly", run: showSlowCommit },
   "begin-hidden": {
     about: "the same, where BEGIN and COMMIT are no spans",
-    edits: editsOf("begin-hidden"),
+    edits: editsOf(mistakes, "begin-hidden"),
     run: showSlowCommit,
   },
   "no-connection": { about: "more orders than the pool has connections", run: showNoConnection },
   "on-the-pool": {
     about: "BEGIN on the pool, and not on one connection",
-    edits: editsOf("on-the-pool"),
+    edits: editsOf(mistakes, "on-the-pool"),
     run: showRefused,
   },
   lock: { about: "two changes of one order at once", run: showLock },
   failing: { about: "a statement that fails in a transaction", run: showFailing },
-  "n-plus-one": { about: "a list, order by order", edits: editsOf("n-plus-one"), run: showList },
+  "n-plus-one": {
+    about: "a list, order by order",
+    edits: editsOf(mistakes, "n-plus-one"),
+    run: showList,
+  },
   list: { about: "a list in one statement", run: showList },
   "at-once": { about: "orders at once, and whose statements are whose", run: showAtOnce },
 };
@@ -167,20 +170,9 @@ async function spansOf(system: System, statements: number): Promise<readonly See
   );
 }
 
-function msOf({ startNs, endNs }: SeenSpan): number {
-  return Number((endNs - startNs) / NS_PER_MS);
-}
-
 /** @returns the spans of statements, in the order of their starts */
 function statementsIn(spans: readonly SeenSpan[]): SeenSpan[] {
   return spans
     .filter(({ attributes }) => "db.query.text" in attributes)
     .toSorted((a, b) => Number(a.startNs - b.startNs || a.endNs - b.endNs));
-}
-
-/** The same as the check's mistake of that name. */
-function editsOf(name: string): readonly Edit[] {
-  const mistake = mistakes.find((one) => one.name === name);
-  if (!mistake) throw new Error(`stage 05 has no mistake ${name}`);
-  return mistake.edits;
 }

@@ -1,8 +1,8 @@
 /** What the page of stage 06 shows: how an order gets lost, and where a record's trace goes on, or does not. */
-import type { Bench, Experiment } from "../experiments.ts";
+import type { Bench, Experiment } from "./experiment.ts";
 import { findSpans } from "../check/index.ts";
 import { holdCommits } from "../checks/held-commits.ts";
-import type { Edit } from "../mistakes/mistake.ts";
+import { editsOf } from "../mistakes/mistake.ts";
 import { mistakes } from "../mistakes/06.ts";
 import type { System } from "../system/index.ts";
 
@@ -19,7 +19,7 @@ export const experiments: Readonly<Record<string, Experiment>> = {
   "after-commit": {
     about: "the event is sent after COMMIT, and the process is killed in between",
     edits: [
-      ...editsOf("after-commit"),
+      ...editsOf(mistakes, "after-commit"),
       {
         file: "orders.ts",
         find: '  await createRecord("order.created"',
@@ -42,7 +42,7 @@ export const experiments: Readonly<Record<string, Experiment>> = {
   together: { about: "three orders whose events lie in the outbox together", run: showTogether },
   "default-getter": {
     about: "the worker reads the headers without a getter of its own",
-    edits: editsOf("default-getter"),
+    edits: editsOf(mistakes, "default-getter"),
   },
   later: { about: "the worker is away when the order is placed", run: showLater },
   "run-in-span": {
@@ -108,11 +108,4 @@ async function showLater({ system, showTraces, say }: Bench): Promise<void> {
   say(`the worker was started ${LATER_MS / 1000} s after the order`);
   await running.confirmed(id);
   await showTraces(running);
-}
-
-/** The same as the check's mistake of that name. */
-function editsOf(name: string): readonly Edit[] {
-  const mistake = mistakes.find((one) => one.name === name);
-  if (!mistake) throw new Error(`stage 06 has no mistake ${name}`);
-  return mistake.edits;
 }

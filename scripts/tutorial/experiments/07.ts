@@ -1,7 +1,7 @@
 /** What the page of stage 07 shows: whose fault it was, what was made good, and what becomes of what never goes well. */
 import { findSpans, oneSpan } from "../check/index.ts";
-import type { Bench, Experiment } from "../experiments.ts";
-import type { Edit } from "../mistakes/mistake.ts";
+import type { Bench, Experiment } from "./experiment.ts";
+import { editsOf, type Edit } from "../mistakes/mistake.ts";
 import { mistakes } from "../mistakes/07.ts";
 import type { SeenRecord, System } from "../system/index.ts";
 
@@ -16,13 +16,13 @@ export const experiments: Readonly<Record<string, Experiment>> = {
   "not-found": { about: "an order is asked for that is not there", run: showNotFound },
   "server-4xx": {
     about: "the same, where a 4xx is an error of the service that answers it",
-    edits: editsOf("server-4xx"),
+    edits: editsOf(mistakes, "server-4xx"),
     run: showNotFound,
   },
   away: { about: "the orders service is away", run: showAway },
   values: {
     about: "a statement that PostgreSQL refuses, with its own words on the span",
-    edits: [NO_PARAMS, ...editsOf("with-values")],
+    edits: [NO_PARAMS, ...editsOf(mistakes, "with-values")],
     run: showRefused,
   },
   "no-values": {
@@ -33,13 +33,13 @@ export const experiments: Readonly<Record<string, Experiment>> = {
   retry: { about: "two failures, and a try that goes well", run: showRetries },
   "thrown-on": {
     about: "a record that cannot be handled, and what it throws is thrown on to kafkajs",
-    edits: editsOf("thrown-on"),
+    edits: editsOf(mistakes, "thrown-on"),
     run: showBlocked,
   },
   "syntax-error": {
     about: "the same, where it is the parser that throws",
     edits: [
-      ...editsOf("thrown-on"),
+      ...editsOf(mistakes, "thrown-on"),
       {
         file: "worker.ts",
         find: "    // The parser's own words quote the value.\n    throw new PermanentError(\"the record's value is no JSON\");\n",
@@ -124,11 +124,4 @@ async function showDeadLetter({ system, showTraces, say }: Bench): Promise<void>
 function textOf({ topic, key, value, headers }: SeenRecord): string {
   const lines = Object.entries(headers).map(([name, text]) => `  ${name}: ${text}`);
   return [`${topic}: key ${key}, value ${value}`, ...lines].join("\n");
-}
-
-/** The same as the check's mistake of that name. */
-function editsOf(name: string): readonly Edit[] {
-  const mistake = mistakes.find((one) => one.name === name);
-  if (!mistake) throw new Error(`stage 07 has no mistake ${name}`);
-  return mistake.edits;
 }

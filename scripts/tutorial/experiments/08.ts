@@ -1,5 +1,7 @@
 /** What the page of stage 08 shows: the lines of one order, and the series of very many. */
-import type { Bench, Experiment } from "../experiments.ts";
+import { mistakes } from "../mistakes/08.ts";
+import { editsOf } from "../mistakes/mistake.ts";
+import type { Bench, Experiment } from "./experiment.ts";
 import type { SeenMetric, System } from "../system/index.ts";
 
 const SCRIPTS = "docs/tutorial/experiments";
@@ -29,25 +31,17 @@ export const experiments: Readonly<Record<string, Experiment>> = {
   },
   "any-method": {
     about: "methods that HTTP's conventions do not know, counted by their names",
-    edits: [
-      { file: "methods.ts", find: 'KNOWN.has(method) ? method : "_OTHER"', replace: "method" },
-    ],
+    edits: editsOf(mistakes, "any-method"),
     run: showMethods,
   },
   milliseconds: {
     about: "what is counted of one order, in milliseconds",
-    edits: [
-      {
-        file: "metrics.ts",
-        find: "(performance.now() - startedMs) / 1000",
-        replace: "performance.now() - startedMs",
-      },
-    ],
+    edits: editsOf(mistakes, "milliseconds"),
     run: showSeries,
   },
   "traces-alone": {
     about: "a meter provider that nobody shuts down",
-    edits: [{ file: "metrics.ts", find: "  atEnd(() => provider.shutdown());\n", replace: "" }],
+    edits: editsOf(mistakes, "traces-alone"),
     run: showEnd,
   },
   buckets: {

@@ -1,6 +1,8 @@
 /** What the page of stage 09 shows: who decides, what travels along, and what is lost when nobody takes it. */
-import type { Bench, Experiment } from "../experiments.ts";
-import type { Edit } from "../mistakes/mistake.ts";
+import { inSeconds } from "../../shared/figures.ts";
+import type { Bench, Experiment } from "./experiment.ts";
+import { mistakes } from "../mistakes/09.ts";
+import { editsOf } from "../mistakes/mistake.ts";
 import { quiet } from "../quiet.ts";
 import type { SeenSpan, System } from "../system/index.ts";
 
@@ -12,53 +14,29 @@ const REQUESTS = 300;
 const PROCESSED = "otel.sdk.processor.span.processed";
 const PATIENCE_MS = 2_000;
 
-const OWN_DECISION: Edit = {
-  file: "tracing.ts",
-  find: "sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(SAMPLED_SHARE) }),",
-  replace: "sampler: new TraceIdRatioBasedSampler(SAMPLED_SHARE),",
-};
-const ALL_BAGGAGE: Edit = {
-  file: "tenant.ts",
-  find: '    if (value) span.setAttribute("shop.tenant", value.slice(0, CHARS_MAX));\n',
-  replace: `    if (value) span.setAttribute("shop.tenant", value.slice(0, CHARS_MAX));
-    for (const [name, entry] of propagation.getBaggage(parent)?.getAllEntries() ?? []) {
-      span.setAttribute(\`baggage.\${name}\`, entry.value);
-    }\n`,
-};
-const METRICS_LAST: Edit = {
-  file: "telemetry.ts",
-  find: "  startMetrics(serviceName);\n  startTracing(serviceName);\n",
-  replace: "  startTracing(serviceName);\n  startMetrics(serviceName);\n",
-};
-const NO_BOUND: Edit = {
-  file: "ending.ts",
-  find: "await Promise.race([done, Bun.sleep(END_WITHIN_MS)]);",
-  replace: "await done;",
-};
-
 export const experiments: Readonly<Record<string, Experiment>> = {
   unsampled: { about: "an order in a trace that its caller does not keep", run: showUnsampled },
   holes: {
     about: "each process decides by itself, and orders keeps nothing",
-    edits: [OWN_DECISION],
+    edits: editsOf(mistakes, "own-decision"),
     run: showHoles,
   },
   baggage: { about: "an order of a tenant, with a caller's baggage", run: showBaggage },
   "all-baggage": {
     about: "the same order, with all entries of the baggage put on spans",
-    edits: [ALL_BAGGAGE],
+    edits: editsOf(mistakes, "all-baggage"),
     run: showLeak,
   },
   "metrics-last": {
     about: "more spans than there is room for, and the metrics started after the tracing",
-    edits: [METRICS_LAST],
+    edits: editsOf(mistakes, "metrics-last"),
     run: showFullQueue,
   },
   "queue-full": { about: "more spans than there is room for", run: showFullQueue },
   hang: { about: "a collector that hangs: requests, and the end", run: showHanging },
   "no-bound": {
     about: "a collector that hangs, and an end that waits for it",
-    edits: [NO_BOUND],
+    edits: editsOf(mistakes, "no-bound"),
     run: showEnd,
   },
 };
@@ -171,7 +149,7 @@ async function end(system: System, { say }: Bench): Promise<void> {
     a.program < b.program ? -1 : 1,
   )) {
     const how = signal === null ? `ended with status ${exitCode}` : `was ended by ${signal}`;
-    say(`${program} ${how} after ${(ms / 1_000).toFixed(1)} s`);
+    say(`${program} ${how} after ${inSeconds(ms)}`);
   }
 }
 

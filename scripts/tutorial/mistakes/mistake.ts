@@ -36,14 +36,6 @@ export interface StageMistakes {
 }
 
 /**
- * Makes a mistake in a folder with the stage's solution.
- * @throws Error where an edit's text is not there exactly once
- */
-export function applyMistake(folder: string, mistake: Pick<Mistake, "edits">): void {
-  applyEdits(folder, mistake.edits);
-}
-
-/**
  * Changes files, one edit after another.
  * @throws Error where an edit's text is not there exactly once
  */
@@ -65,11 +57,10 @@ export async function loadMistakes(stage: Stage): Promise<StageMistakes> {
   return (await import(file)) as StageMistakes;
 }
 
-/** @throws Error where the stage has no mistake of that name */
-export async function loadMistake(stage: Stage, name: string): Promise<Mistake> {
-  const { mistakes } = await loadMistakes(stage);
+/** @returns the edits of a stage's mistake. @throws Error where it has none of that name */
+export function editsOf(mistakes: StageMistakes["mistakes"], name: string): readonly Edit[] {
   const mistake = mistakes.find((mistake) => mistake.name === name);
-  if (mistake) return mistake;
+  if (mistake) return mistake.edits;
   const names = mistakes.map(({ name }) => name).join(", ");
-  throw new Error(`stage ${stage.id} has no mistake ${name}; there are: ${names}`);
+  throw new Error(`there is no mistake ${name}; there are: ${names}`);
 }

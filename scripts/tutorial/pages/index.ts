@@ -1,6 +1,7 @@
 /** Fills the blocks of the chapter's pages from the stages' files and by runs of them. */
 import { parseCommand, UsageError } from "../../command-line.ts";
 import { startParts } from "../../../tests/support/tutorial.ts";
+import { interruption } from "../../shared/interruption.ts";
 import { STAGES } from "../stages.ts";
 import { PageError } from "./block.ts";
 import { pageNames, pagePath, recordingsOf, withGenerated, type Recorder } from "./page.ts";
@@ -21,14 +22,12 @@ process.exitCode = await main(process.argv.slice(2));
 
 /** @returns the exit status */
 async function main(args: string[]): Promise<number> {
-  const interrupted = new AbortController();
-  const onSignal = () => interrupted.abort(new Error("interrupted"));
-  process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
+  const interrupted = interruption(() => {});
   try {
     const { check, record: recorded, print, help } = optionsIn(args);
     if (help) process.stdout.write(USAGE);
-    else if (print !== undefined) await printRun(print, interrupted.signal);
-    else return await record(stagesIn(recorded), interrupted.signal, check);
+    else if (print !== undefined) await printRun(print, interrupted);
+    else return await record(stagesIn(recorded), interrupted, check);
     return 0;
   } catch (error) {
     if (error instanceof UsageError) {

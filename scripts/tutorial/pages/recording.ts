@@ -1,9 +1,9 @@
 /** Recordings: what a command of the chapter prints, as it is shown on a page. */
 import { relative } from "node:path";
-import { forPeople } from "../../demo/text.ts";
+import { forPeople } from "../../shared/terminal.ts";
 import { runCheck } from "../check/index.ts";
-import { loadExperiment, PAGE_COLUMNS, runExperiment } from "../experiments.ts";
-import { applyMistake, loadMistake } from "../mistakes/mistake.ts";
+import { loadExperiment, PAGE_COLUMNS, runExperiment } from "../experiments/experiment.ts";
+import { applyEdits, editsOf, loadMistakes } from "../mistakes/mistake.ts";
 import { USUAL_PORTS, type Parts } from "../parts.ts";
 import { runStage } from "../run-stage.ts";
 import { createScratch } from "../scratch.ts";
@@ -81,7 +81,8 @@ async function checkOutput(
   const files = name === "bare" ? startFiles(stage) : solutionFiles(stage);
   using scratch = createScratch(files);
   if (name !== undefined && name !== "bare") {
-    applyMistake(scratch.folder, await loadMistake(stage, name));
+    const { mistakes } = await loadMistakes(stage);
+    applyEdits(scratch.folder, editsOf(mistakes, name));
   }
   const said: string[] = [];
   const outcome = await runCheck({

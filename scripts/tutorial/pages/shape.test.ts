@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { renderWaterfall } from "../../waterfall.ts";
+import { renderWaterfall } from "../../shared/waterfall.ts";
 import { shapeOf } from "./shape.ts";
 
 /** A trace of two spans as it is drawn; where its child is, and how long, is as given. */

@@ -1,5 +1,5 @@
 /** The run's own collector: keeps what arrives, fails as told, and hands on to the viewer's. */
-import { createOtlpReceiver } from "#lib/embedded/traces/otlp-receiver.ts";
+import { createOtlpReceiver, type OtlpSink } from "#lib/embedded/traces/otlp-receiver.ts";
 import { spansOf, type SpanInContext } from "#lib/embedded/traces/otlp.ts";
 import { settledWithin } from "#lib/waiting/waiting.ts";
 import { seenLogs, seenMetrics, type SeenLog, type SeenMetric } from "./seen-metric.ts";
@@ -47,54 +47,12 @@ const FORWARD_TIMEOUT_MS = 2_000;
 
 /** @param forwardTo the OTLP endpoint that gets what was taken, too; what it does not take is not sent again */
 export function startCollector(forwardTo?: string): RecordingCollector {
-  const otlpSpans: SpanInContext[] = [];
-  const spans: SeenSpan[] = [];
-  const series = new Map<string, SeenMetric>();
-  const logs: SeenLog[] = [];
+  const { sink, ...kept } = createStore();
+  const receive = createOtlpReceiver(sink, BODY_BYTES_MAX);
+  const forwarder = createForwarder(forwardTo);
   const received = new Map<string, { requests: number; bytes: number }>();
   const faults = new Map<string, "hang" | number>();
   let resumed = Promise.withResolvers<void>();
-  const forwards = new Set<Promise<unknown>>();
-
-  const receive = createOtlpReceiver(
-    {
-      addTraces(request) {
-        const room = Math.max(0, SPANS_MAX - spans.length);
-        const all = spansOf(request);
-        const taken = all.slice(0, room);
-        otlpSpans.push(...taken);
-        spans.push(...taken.map(seenSpan));
-        const rejectedSpans = all.length - taken.length;
-        return { rejectedSpans, errorMessage: rejectedSpans ? "there are too many spans" : "" };
-      },
-      addMetrics(request) {
-        for (const point of seenMetrics(request)) {
-          const key = JSON.stringify([point.service, point.scope, point.name, point.attributes]);
-          if (series.size < SERIES_MAX || series.has(key)) series.set(key, point);
-        }
-      },
-      addLogs(request) {
-        logs.push(...seenLogs(request).slice(0, Math.max(0, LOGS_MAX - logs.length)));
-      },
-    },
-    BODY_BYTES_MAX,
-  );
-
-  const forward = (path: string, contentHeaders: Record<string, string>, body: Uint8Array) => {
-    if (!forwardTo || forwards.size >= FORWARDS_MAX) return;
-    const sent = fetch(forwardTo + path, {
-      method: "POST",
-      headers: contentHeaders,
-      body: body.slice(),
-      proxy: false,
-      signal: AbortSignal.timeout(FORWARD_TIMEOUT_MS),
-    })
-      .then((answer) => answer.bytes())
-      // Without the viewer there is less to look at, and nothing wrong with the reader's program.
-      .catch(() => {})
-      .finally(() => forwards.delete(sent));
-    forwards.add(sent);
-  };
 
   const server = Bun.serve({
     hostname: "127.0.0.1",
@@ -119,7 +77,7 @@ export function startCollector(forwardTo?: string): RecordingCollector {
       const answer = await receive(
         new Request(request.url, { method, headers, ...(method === "POST" && { body }) }),
       );
-      if (answer.ok) forward(pathname, contentHeadersOf(headers), body);
+      if (answer.ok) forwarder.forward(pathname, headers, body);
       return answer;
     },
   });
@@ -145,6 +103,42 @@ export function startCollector(forwardTo?: string): RecordingCollector {
       bytesReceived: (signal) => sumOf("bytes", signal),
       exports: (signal) => sumOf("requests", signal),
     },
+    ...kept,
+    async stop() {
+      await server.stop(true);
+      await forwarder.stop();
+    },
+  };
+}
+
+/** What was taken, in bounded memory. */
+function createStore() {
+  const otlpSpans: SpanInContext[] = [];
+  const spans: SeenSpan[] = [];
+  const series = new Map<string, SeenMetric>();
+  const logs: SeenLog[] = [];
+  const sink: OtlpSink = {
+    addTraces(request) {
+      const room = Math.max(0, SPANS_MAX - spans.length);
+      const all = spansOf(request);
+      const taken = all.slice(0, room);
+      otlpSpans.push(...taken);
+      spans.push(...taken.map(seenSpan));
+      const rejectedSpans = all.length - taken.length;
+      return { rejectedSpans, errorMessage: rejectedSpans ? "there are too many spans" : "" };
+    },
+    addMetrics(request) {
+      for (const point of seenMetrics(request)) {
+        const key = JSON.stringify([point.service, point.scope, point.name, point.attributes]);
+        if (series.size < SERIES_MAX || series.has(key)) series.set(key, point);
+      }
+    },
+    addLogs(request) {
+      logs.push(...seenLogs(request).slice(0, Math.max(0, LOGS_MAX - logs.length)));
+    },
+  };
+  return {
+    sink,
     spans: () => [...spans],
     otlpSpans: () => [...otlpSpans],
     metrics: () => [...series.values()],
@@ -153,8 +147,28 @@ export function startCollector(forwardTo?: string): RecordingCollector {
       otlpSpans.length = spans.length = logs.length = 0;
       series.clear();
     },
-    async stop() {
-      await server.stop(true);
+  };
+}
+
+function createForwarder(forwardTo: string | undefined) {
+  const forwards = new Set<Promise<unknown>>();
+  return {
+    forward(path: string, headers: Headers, body: Uint8Array): void {
+      if (!forwardTo || forwards.size >= FORWARDS_MAX) return;
+      const sent = fetch(forwardTo + path, {
+        method: "POST",
+        headers: contentHeadersOf(headers),
+        body: body.slice(),
+        proxy: false,
+        signal: AbortSignal.timeout(FORWARD_TIMEOUT_MS),
+      })
+        .then((answer) => answer.bytes())
+        // Without the viewer there is less to look at, and nothing wrong with the reader's program.
+        .catch(() => {})
+        .finally(() => forwards.delete(sent));
+      forwards.add(sent);
+    },
+    async stop(): Promise<void> {
       await settledWithin(Promise.all(forwards), FORWARD_TIMEOUT_MS);
     },
   };

@@ -1,6 +1,7 @@
 /** A database of a run's own, on the parts' server. */
 import { join } from "node:path";
 import { SQL } from "bun";
+import { isAlive } from "../../shared/is-alive.ts";
 import { ReaderError } from "./reader-error.ts";
 
 /** See {@link createDatabase}. */
@@ -67,7 +68,7 @@ async function dropOrphans(admin: SQL): Promise<void> {
   const found: { datname: string }[] = await admin.unsafe("SELECT datname FROM pg_database");
   for (const { datname } of found) {
     const [, pid] = /^tutorial_(\d+)_/.exec(datname) ?? [];
-    if (pid !== undefined && !isRunning(Number(pid))) await dropDatabase(admin, datname);
+    if (pid !== undefined && !isAlive(Number(pid))) await dropDatabase(admin, datname);
   }
 }
 
@@ -81,14 +82,5 @@ async function inAdmin(adminUrl: string, work: (admin: SQL) => Promise<unknown>)
     await work(admin);
   } finally {
     await admin.close({ timeout: 0 });
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    // Somebody else's, and so not ours to clear up after.
-    return (error as { code?: unknown }).code === "EPERM";
   }
 }

@@ -1,7 +1,6 @@
 /** A stage's programs, running and seen: for `bun run tutorial NN` and for the checks. */
 export type { Collector, Signal } from "./collector.ts";
 export type { NewRecord, SeenRecord } from "./kafka.ts";
-export type { ProgramEnd } from "./program-process.ts";
 export type { StoppedProgram } from "./programs.ts";
 export { ReaderError } from "./reader-error.ts";
 export type { Fault, Hop } from "./recording-proxy.ts";

@@ -1,13 +1,18 @@
 /** The programs of a run: started, watched until they are ready, ended. */
-import { connect } from "node:net";
+import {
+  describeEnd,
+  spawnBun,
+  type BunProcess,
+  type ProcessEnd,
+} from "#lib/embedded/bun-process.ts";
 import { sleep } from "#lib/waiting/waiting.ts";
+import { isListening } from "../../shared/is-listening.ts";
 import type { Program } from "../stages.ts";
-import { LatestLines } from "./lines.ts";
-import { spawnProgram, type ProgramEnd, type ProgramProcess } from "./program-process.ts";
+import { LatestLines, LINE_CHARS_MAX } from "./lines.ts";
 import { ReaderError } from "./reader-error.ts";
 
 /** How a program ended that was told to. */
-export interface StoppedProgram extends ProgramEnd {
+export interface StoppedProgram extends ProcessEnd {
   readonly program: Program;
 }
 
@@ -35,6 +40,7 @@ export interface ProgramsOptions {
 
 const READY_TIMEOUT_MS = 30_000;
 const READY_POLL_MS = 25;
+const END_TIMEOUT_MS = 5_000;
 const LAST_LINES = 12;
 
 /** What a program does when it is ready. */
@@ -48,7 +54,7 @@ const READY: Readonly<Record<Program, string>> = {
 /** Starts and ends programs, each by its name. */
 export class Programs {
   readonly #options: ProgramsOptions;
-  readonly #running = new Map<Program, ProgramProcess>();
+  readonly #running = new Map<Program, BunProcess>();
   readonly #lines = new Map<Program, LatestLines>();
   readonly #crashes: ReaderError[] = [];
 
@@ -90,19 +96,25 @@ export class Programs {
     this.#lines.set(program, lines);
     await this.#options.evictMembers(program);
     signal.throwIfAborted();
-    const child = spawnProgram(folder, program, envOf(program), (line) => {
-      lines.add(line);
-      onLine?.(program, line);
+    const child = spawnBun(`${program}.ts`, {
+      cwd: folder,
+      env: envOf(program),
+      onLine(line) {
+        lines.add(line);
+        onLine?.(program, line);
+      },
+      lineCharsMax: LINE_CHARS_MAX,
+      endWithinMs: END_TIMEOUT_MS,
     });
     this.#running.set(program, child);
     void this.#watch(program, child);
 
     const isReady = async () =>
-      await (program === "worker" ? isGroupStable() : accepts(ports[program]));
+      await (program === "worker" ? isGroupStable() : isListening(ports[program]));
     const deadlineMs = performance.now() + readyTimeoutMs;
     while (!(await isReady())) {
-      if (child.end) {
-        const how = `${howItEnded(child.end)} before it ${READY[program]}`;
+      if (child.outcome) {
+        const how = `${describeEnd(child.outcome)} before it ${READY[program]}`;
         throw new ReaderError(`${program}.ts ${how}${this.#lastLines(program)}`);
       }
       if (performance.now() > deadlineMs) {
@@ -123,17 +135,17 @@ export class Programs {
     programs: readonly Program[] = this.#options.programs,
   ): Promise<StoppedProgram[]> {
     const stopped = programs.map(async (program) => {
-      const end = await this.#running.get(program)?.stop(signal);
+      const end = await this.#running.get(program)?.end(signal);
       return end ? [{ program, ...end }] : [];
     });
     return (await Promise.all(stopped)).flat();
   }
 
-  async #watch(program: Program, child: ProgramProcess): Promise<void> {
+  async #watch(program: Program, child: BunProcess): Promise<void> {
     const end = await child.ended;
     this.#running.delete(program);
-    if (child.isStopping) return;
-    const what = `${program}.ts ${howItEnded(end)} by itself${this.#lastLines(program)}`;
+    if (child.isEnding) return;
+    const what = `${program}.ts ${describeEnd(end)} by itself${this.#lastLines(program)}`;
     const crash = new ReaderError(what);
     this.#crashes.push(crash);
     this.#options.onUnexpectedEnd?.(crash);
@@ -143,21 +155,5 @@ export class Programs {
     const lines = this.output(program).slice(-LAST_LINES);
     if (lines.length === 0) return "; it wrote nothing";
     return `; its last lines:\n${lines.map((line) => `  ${line}`).join("\n")}`;
-  }
-}
-
-function howItEnded({ exitCode, signal }: ProgramEnd): string {
-  return signal ? `was ended by ${signal}` : `ended with status ${exitCode}`;
-}
-
-/** @returns whether somebody takes TCP connections on a port */
-async function accepts(port: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const socket = connect(port, "127.0.0.1");
-  socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
-  try {
-    return await promise;
-  } finally {
-    socket.destroy();
   }
 }

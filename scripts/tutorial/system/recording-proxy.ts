@@ -71,13 +71,12 @@ export async function startRecordingProxy(
     response.once("close", () => gone.abort());
     const body = await readBody(request);
     const { method = "GET", url: path = "/" } = request;
-    const headers = pairsOf(request.rawHeaders);
     const hop: (typeof hops)[number] = {
       from,
       to,
       method,
       path,
-      headers,
+      headers: pairsOf(request.rawHeaders),
       body: body.toString(),
       status: undefined,
       startedMs,
@@ -94,25 +93,10 @@ export async function startRecordingProxy(
       response.end(JSON.stringify({ error: `the network answered ${fault.status}` }));
       return;
     }
-    const passedOn = await fetch(targetUrl + path, {
-      method,
-      headers: headers.filter(([name]) => !HOP_BY_HOP.has(name.toLowerCase())) as [
-        string,
-        string,
-      ][],
-      // Orders may have been started again meanwhile: no connection to the one before.
-      keepalive: false,
-      proxy: false,
-      ...(body.byteLength > 0 && { body: new Uint8Array(body) }),
-      redirect: "manual",
-      decompress: false,
-      signal: gone.signal,
-    });
-    const bytes = await readBody(passedOn.body);
+    const passedOn = await passOn(targetUrl + path, hop, body, gone.signal);
     hop.status = passedOn.status;
-    const answered = [...passedOn.headers].filter(([name]) => !HOP_BY_HOP.has(name));
-    response.writeHead(passedOn.status, Object.fromEntries(answered));
-    response.end(bytes);
+    response.writeHead(passedOn.status, passedOn.headers);
+    response.end(passedOn.body);
   };
 
   const server = createServer((request, response) => {
@@ -134,6 +118,32 @@ export async function startRecordingProxy(
       server.close();
       server.closeAllConnections();
     },
+  };
+}
+
+async function passOn(
+  url: string,
+  { method, headers }: Pick<Hop, "method" | "headers">,
+  body: Buffer,
+  signal: AbortSignal,
+) {
+  const answer = await fetch(url, {
+    method,
+    headers: headers
+      .filter(([name]) => !HOP_BY_HOP.has(name.toLowerCase()))
+      .map(([name, value]): [string, string] => [name, value]),
+    // Orders may have been started again meanwhile: no connection to the one before.
+    keepalive: false,
+    proxy: false,
+    ...(body.byteLength > 0 && { body: new Uint8Array(body) }),
+    redirect: "manual",
+    decompress: false,
+    signal,
+  });
+  return {
+    status: answer.status,
+    headers: Object.fromEntries([...answer.headers].filter(([name]) => !HOP_BY_HOP.has(name))),
+    body: await readBody(answer.body),
   };
 }
 

@@ -1,10 +1,10 @@
 /** Starts a stage's programs with a database, a broker and a collector of their own. */
-import { freePort } from "#lib/embedded/free-port.ts";
+import { freePort, isFree } from "#lib/embedded/free-port.ts";
 import type { Parts } from "../parts.ts";
 import type { Program, Stage } from "../stages.ts";
-import { startCollector } from "./collector.ts";
-import { createDatabase } from "./database.ts";
-import { startKafka } from "./kafka.ts";
+import { startCollector, type RecordingCollector } from "./collector.ts";
+import { createDatabase, type RunDatabase } from "./database.ts";
+import { startKafka, type RunKafka } from "./kafka.ts";
 import { Programs, type ProgramsOptions } from "./programs.ts";
 import { startRecordingProxy, type RecordingProxy } from "./recording-proxy.ts";
 import { createRequests } from "./request.ts";
@@ -81,15 +81,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   undo.defer(() => Object.values(ports).forEach((port) => claimed.delete(port)));
   const urlOf = (program: Program) =>
     program !== "worker" && wanted.includes(program) ? `http://127.0.0.1:${ports[program]}` : "";
-  const proxies = new Map<string, RecordingProxy>();
-  const envs = new Map<Program, Record<string, string>>();
-  for (const [from, to, variable] of CALLS) {
-    if (!wanted.includes(from) || !stage.programs.includes(to)) continue;
-    const proxy = await startRecordingProxy(from, to, `http://127.0.0.1:${ports[to]}`);
-    undo.defer(() => proxy.stop());
-    proxies.set(`${from} ${to}`, proxy);
-    envs.set(from, { ...envs.get(from), [variable]: proxy.url });
-  }
+  const network = await startNetwork(wanted, stage, ports, undo);
 
   const programs = new Programs({
     ...options,
@@ -98,7 +90,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     envOf: (program) => ({
       ...ownEnvironment(),
       PORT: String(ports[program]),
-      ...envs.get(program),
+      ...network.urlsOf(program),
       POSTGRES_URL: database.url,
       KAFKA_BROKERS: kafka.brokers,
       OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
@@ -121,16 +113,9 @@ export async function startSystem(options: SystemOptions): Promise<System> {
 
   const when: System["when"] = (look, condition, timeoutMs = WAIT_TIMEOUT_MS) =>
     seenWhen(look, condition, { timeoutMs, signal });
-  const hops = () =>
-    [...proxies.values()]
-      .flatMap((proxy) => proxy.hops())
-      .toSorted((a, b) => a.startedMs - b.startedMs);
-  const start: System["start"] = (program) => programs.start(program);
-  const stop: System["stop"] = (program) =>
-    programs.stop("SIGTERM", program === undefined ? wanted : [program]);
-  let crashesForgotten = 0;
+  const { hops, disturb } = network;
+  const { forget: forgetPrograms, ...running } = runningPrograms(programs, wanted);
   const owned = undo.move();
-
   return {
     urls: Object.fromEntries(PROGRAMS.map((program) => [program, urlOf(program)])) as Record<
       Program,
@@ -139,6 +124,68 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     postgresUrl: database.url,
     kafkaBrokers: kafka.brokers,
     ...createRequests(urlOf, signal),
+    ...telemetryIn(collector, signal),
+    hops,
+    disturb,
+    ...recordsIn(kafka, when),
+    ...rowsIn(database, when),
+    statements: () => parts.statements(database.name),
+    when,
+    ...running,
+    get isWhole() {
+      return programs.areAllRunning;
+    },
+    async forget() {
+      collector.control.resume();
+      network.calm();
+      await untilQuiet(() => `${collector.spans().length} ${hops().length}`, signal);
+      collector.forget();
+      network.forget();
+      forgetPrograms();
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** The recording proxies between the programs. */
+async function startNetwork(
+  wanted: readonly Program[],
+  stage: Stage,
+  ports: Readonly<Record<Program, number>>,
+  undo: AsyncDisposableStack,
+) {
+  const proxies = new Map<string, RecordingProxy>();
+  const urls = new Map<Program, Record<string, string>>();
+  for (const [from, to, variable] of CALLS) {
+    if (!wanted.includes(from) || !stage.programs.includes(to)) continue;
+    const proxy = await startRecordingProxy(from, to, `http://127.0.0.1:${ports[to]}`);
+    undo.defer(() => proxy.stop());
+    proxies.set(`${from} ${to}`, proxy);
+    urls.set(from, { ...urls.get(from), [variable]: proxy.url });
+  }
+  const disturb: System["disturb"] = (from, fault, to = "orders") => {
+    const proxy = proxies.get(`${from} ${to}`);
+    if (!proxy) throw new Error(`there is no proxy between ${from} and ${to}`);
+    proxy.disturb(fault);
+  };
+  return {
+    /** The variables that tell a program where the others are. */
+    urlsOf: (program: Program) => urls.get(program),
+    hops: () =>
+      [...proxies.values()]
+        .flatMap((proxy) => proxy.hops())
+        .toSorted((a, b) => a.startedMs - b.startedMs),
+    disturb,
+    calm: () => proxies.forEach((proxy) => proxy.calm()),
+    forget: () => proxies.forEach((proxy) => proxy.forget()),
+  };
+}
+
+function telemetryIn(
+  collector: RecordingCollector,
+  signal: AbortSignal,
+): Pick<System, "spans" | "spansWhen" | "traces" | "metrics" | "logs" | "collector"> {
+  return {
     spans: () => collector.spans(),
     spansWhen: (condition, timeoutMs = WAIT_TIMEOUT_MS) =>
       seenWhen(() => collector.spans(), condition, { timeoutMs, settleMs: SETTLE_MS, signal }),
@@ -146,12 +193,14 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     metrics: () => collector.metrics(),
     logs: () => collector.logs(),
     collector: collector.control,
-    hops,
-    disturb(from, fault, to = "orders") {
-      const proxy = proxies.get(`${from} ${to}`);
-      if (!proxy) throw new Error(`there is no proxy between ${from} and ${to}`);
-      proxy.disturb(fault);
-    },
+  };
+}
+
+function recordsIn(
+  kafka: RunKafka,
+  when: System["when"],
+): Pick<System, "records" | "recordsWhen" | "consumed" | "produce"> {
+  return {
     records: (topic) => kafka.records(topic),
     recordsWhen: (topic, condition, timeoutMs) =>
       when(() => kafka.records(topic), condition, timeoutMs),
@@ -162,6 +211,14 @@ export async function startSystem(options: SystemOptions): Promise<System> {
         timeoutMs,
       ),
     produce: (topic, ...records) => kafka.produce(topic, records),
+  };
+}
+
+function rowsIn(
+  database: RunDatabase,
+  when: System["when"],
+): Pick<System, "rows" | "rowsWhen" | "confirmed"> {
+  return {
     rows: (text, values) => database.rows(text, values),
     rowsWhen: <Row>(
       text: string,
@@ -173,30 +230,28 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       const look = async () => (await database.rows(text, [id])).length > 0;
       return await when(look, (isConfirmed) => isConfirmed, timeoutMs);
     },
-    statements: () => parts.statements(database.name),
-    when,
-    output: (program) => programs.output(program),
+  };
+}
+
+function runningPrograms(programs: Programs, wanted: readonly Program[]) {
+  let crashesForgotten = 0;
+  const start: System["start"] = (program) => programs.start(program);
+  const stop: System["stop"] = (program) =>
+    programs.stop("SIGTERM", program === undefined ? wanted : [program]);
+  return {
+    output: (program: Program) => programs.output(program),
     crashes: () => programs.crashes.slice(crashesForgotten),
-    get isWhole() {
-      return programs.areAllRunning;
-    },
-    kill: async (program) => void (await programs.stop("SIGKILL", [program])),
+    kill: async (program: Program) => void (await programs.stop("SIGKILL", [program])),
     stop,
     start,
-    async restart(program) {
+    async restart(program: Program) {
       await stop(program);
       await start(program);
     },
-    async forget() {
-      collector.control.resume();
-      for (const proxy of proxies.values()) proxy.calm();
-      await untilQuiet(() => `${collector.spans().length} ${hops().length}`, signal);
-      collector.forget();
-      for (const proxy of proxies.values()) proxy.forget();
+    forget() {
       programs.clearOutput();
       crashesForgotten = programs.crashes.length;
     },
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
@@ -220,24 +275,12 @@ const claimed = new Set<number>();
 
 function claimPorts(preferred: boolean): Readonly<Record<Program, number>> {
   const entries = PROGRAMS.map((program) => {
-    let port = PORTS[program];
-    if (!preferred || claimed.has(port) || !isFree(port)) {
-      do port = freePort();
-      while (claimed.has(port));
-    }
+    const own = PORTS[program];
+    const port = preferred && !claimed.has(own) && isFree(own) ? own : freePort();
     claimed.add(port);
     return [program, port] as const;
   });
   return Object.fromEntries(entries) as Record<Program, number>;
-}
-
-function isFree(port: number): boolean {
-  try {
-    Bun.listen({ hostname: "127.0.0.1", port, socket: { data() {} } }).stop(true);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** What a program needs of the machine; no more, as a proxy or an OTEL_ variable would change what it does. */

@@ -1,6 +1,6 @@
-/** Ctrl-C and its kin: the first asks the demo to stop, a later one ends it at once. */
+/** Ctrl-C and its kin: the first asks the program to stop, a later one ends it at once. */
 
-/** The demo was asked to stop. */
+/** The program was asked to stop. */
 export class Interrupted extends Error {
   override readonly name = "Interrupted";
   constructor(
@@ -37,4 +37,10 @@ export function interruption(onFirst: () => void): AbortSignal {
     });
   }
   return controller.signal;
+}
+
+/** Waits until a signal aborts. */
+export async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
 }

@@ -2,15 +2,10 @@
 
 const POLL_MS = 50;
 
-/** The condition did not come true in time. */
-export class WaitedInVainError extends Error {
-  override readonly name = "WaitedInVainError";
-}
-
 /**
  * Asks until the answer is true. An error counts as no: most of what is asked here is down at times.
  * @param what is waited for; goes into the error's text
- * @throws WaitedInVainError after `timeoutMs`
+ * @throws Error after `timeoutMs`
  */
 export async function until(
   what: string,
@@ -27,7 +22,7 @@ export async function until(
       cause = error;
     }
     if (performance.now() > deadlineMs) {
-      throw new WaitedInVainError(`waited ${timeoutMs / 1000} s in vain: ${what}`, { cause });
+      throw new Error(`waited ${timeoutMs / 1000} s in vain: ${what}`, { cause });
     }
     await Bun.sleep(pollMs);
   }

@@ -4,15 +4,16 @@
  */
 import { copyFileSync, existsSync } from "node:fs";
 import { basename, join } from "node:path";
-import { renderWaterfall } from "../waterfall.ts";
-import { LatestLines, readLines } from "./system/lines.ts";
-import { applyEdits, type Edit } from "./mistakes/mistake.ts";
-import type { Parts } from "./parts.ts";
-import { quiet } from "./quiet.ts";
-import { createScratch } from "./scratch.ts";
-import { solutionFiles } from "./stage-files.ts";
-import { ROOT, type Stage } from "./stages.ts";
-import { startSystem, type System, type SystemOptions } from "./system/index.ts";
+import { readLines } from "#lib/embedded/bun-process.ts";
+import { renderWaterfall } from "../../shared/waterfall.ts";
+import { LatestLines, LINE_CHARS_MAX } from "../system/lines.ts";
+import { applyEdits, type Edit } from "../mistakes/mistake.ts";
+import type { Parts } from "../parts.ts";
+import { quiet } from "../quiet.ts";
+import { createScratch } from "../scratch.ts";
+import { solutionFiles } from "../stage-files.ts";
+import { ROOT, type Stage } from "../stages.ts";
+import { startSystem, type System, type SystemOptions } from "../system/index.ts";
 
 /** One of them. */
 export interface Experiment {
@@ -109,7 +110,7 @@ export async function runExperiment(
 
 /** @throws Error where the stage has no experiment of that name */
 export async function loadExperiment(stage: Stage, name: string): Promise<Experiment> {
-  const file = join(import.meta.dir, "experiments", `${stage.id}.ts`);
+  const file = join(import.meta.dir, `${stage.id}.ts`);
   const { experiments = {} } = existsSync(file)
     ? ((await import(file)) as { experiments?: Readonly<Record<string, Experiment>> })
     : {};
@@ -162,7 +163,8 @@ async function runCommand({ argv, env, folder, signal, say }: Command): Promise<
   );
   const lines = new LatestLines();
   const onLine = (line: string) => lines.add(line);
-  await Promise.all([readLines(child.stdout, onLine), readLines(child.stderr, onLine)]);
+  const streams = [child.stdout, child.stderr];
+  await Promise.all(streams.map((stream) => readLines(stream, onLine, LINE_CHARS_MAX)));
   await child.exited;
   signal.throwIfAborted();
   const all = lines.all();

@@ -1,5 +1,6 @@
 /** The gateway as the scripts use it: is it up, place an order, look at its status. */
 import type { NewOrder, Order, OrderStatus } from "#lib/orders/order.ts";
+import { randomHex } from "./random-hex.ts";
 
 const REQUEST_TIMEOUT_MS = 10_000;
 const HEALTH_TIMEOUT_MS = 5_000;
@@ -66,8 +67,4 @@ export async function answerOf(url: string, request: RequestInit, signal?: Abort
 function pastProxy(url: string): { proxy?: false } {
   const isLocal = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(new URL(url).hostname);
   return isLocal ? { proxy: false } : {};
-}
-
-function randomHex(bytes: number): string {
-  return crypto.getRandomValues(new Uint8Array(bytes)).toHex();
 }

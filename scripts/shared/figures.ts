@@ -1,4 +1,4 @@
-// Figures for a reader: middle and spread of repeated measurements, and a table.
+// Figures for a reader: middle and spread of repeated measurements, units, and a table.
 
 /** Repeated measurements of one thing. */
 export interface Spread {
@@ -32,6 +32,15 @@ export function showSpread({ min, median, max }: Spread, show: (value: number) =
 /** A whole number with separators. */
 export function whole(value: number): string {
   return Math.round(value).toLocaleString("en");
+}
+
+/** A duration in seconds. */
+export function inSeconds(durationMs: number): string {
+  return `${(durationMs / 1_000).toFixed(1)} s`;
+}
+
+export function mebibytes(bytes: number): string {
+  return `${whole(bytes / 1_024 ** 2)} MiB`;
 }
 
 /** A share of 1 as whole percent. */
