@@ -16,6 +16,7 @@ import { SQL } from "bun";
 import { join } from "node:path";
 import { freePort } from "#lib/embedded/free-port.ts";
 import { attribute, type OtlpTrace, spansOf } from "#lib/embedded/traces/otlp.ts";
+import { differences, drawnTraces, realSpans } from "./support/docs/drawn-trace.ts";
 import { makeTraffic } from "./support/traffic.ts";
 import { isWholeTrace } from "../scripts/shared/waterfall.ts";
 
@@ -78,6 +79,7 @@ describe("bun run demo --once", () => {
     ]) {
       expect(stdout()).toMatch(new RegExp(`^ +${part} .* \\d+\\.\\d\\d s$`, "m"));
     }
+    expect(partsOf(stdout())).toEqual(partsOf(await readme()));
     expect(stdout()).toMatch(/^order [0-9a-f-]{36} is confirmed$/m);
     const services = /^trace [0-9a-f]{32} {2}\d+ spans, (\d+) services/m.exec(stdout())?.[1];
     expect(Number(services)).toBeGreaterThanOrEqual(ORDER_SERVICES.length);
@@ -98,6 +100,9 @@ describe("bun run demo --once", () => {
       ["gateway", "POST /orders"],
     ]);
     expect(attribute(roots[0]?.span.attributes, "http.response.status_code")).toBe(201);
+    const [drawn] = drawnTraces(await readme());
+    expect(drawn && differences(drawn, realSpans(spansOf(trace)))).toEqual([]);
+    expect(drawn?.spanCount).toBeWithin(1, spansOf(trace).length + 1);
     expect(demo.stderr()).toContain("PostgreSQL");
   });
 });
@@ -278,6 +283,18 @@ function collect(stream: ReadableStream<Uint8Array>): { text: () => string; ende
 }
 
 /** The parts that the demo said are ready, and their ports. */
+function readme(): Promise<string> {
+  return Bun.file(join(ROOT, "README.md")).text();
+}
+
+/** What is told of a start before it is ready, in no order. */
+function partsOf(text: string): string[] {
+  const lines = text
+    .slice(0, text.indexOf("\nready after "))
+    .matchAll(/^ {2}(\S.*?) {2,}\S.* s$/gm);
+  return [...lines].map(([, part = ""]) => part).sort();
+}
+
 function addresses(stdout: string): { part: string; port: number }[] {
   const lines = stdout.matchAll(/^ {2}(\S.*?) +(?:http:\/\/)?localhost:(\d+) .* s$/gm);
   return [...lines].map(([, part = "", port]) => ({ part, port: Number(port) }));

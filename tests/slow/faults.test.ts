@@ -8,6 +8,7 @@ import {
   setDefaultTimeout,
   test,
 } from "bun:test";
+import { join } from "node:path";
 import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
 import { startPostgres } from "#lib/embedded/postgres.ts";
 import { startServices, type RunningServices } from "#lib/embedded/services.ts";
@@ -17,6 +18,8 @@ import { attribute, spansOf, type SpanInContext } from "#lib/embedded/traces/otl
 import { migrateUp } from "#lib/migrate/index.ts";
 import type { Order } from "#lib/orders/order.ts";
 import type { FaultName } from "#lib/service/faults.ts";
+import { differences, drawnTraces, realSpans } from "../support/docs/drawn-trace.ts";
+import { sectionOf } from "../support/docs/sections.ts";
 import { startAndFail, startServiceProcess } from "../support/service-process.ts";
 import { until } from "../support/until.ts";
 
@@ -71,6 +74,7 @@ describe("slow-sql", () => {
     expect(durationMs(statement)).toBeGreaterThanOrEqual(2_000);
     expect(attribute(statement.span.attributes, "db.query.text")).toContain("pg_sleep(?)");
     expect(faultsOf(slow)).toEqual({ "orders GET /orders": "slow-sql" });
+    await expectDrawn(slow, "slow-sql");
     expect(errorsOf(slow)).toEqual([]);
 
     await switchOn("orders", []);
@@ -93,6 +97,7 @@ describe("failing-email", () => {
     expect(eventsOf(named(spans, "process order.created"))).toEqual(["retry"]);
     expect(errorsOf(spans)).toEqual(["email POST /send", "worker POST"]);
     expect(faultsOf(spans)).toEqual({ "email POST /send": "failing-email" });
+    await expectDrawn(spans, "failing-email");
   });
 });
 
@@ -109,6 +114,7 @@ describe("poison-message", () => {
     const buried = named(spans, "send order.created.dlq").span;
     expect(buried.parentSpanId).toBe(poisoned?.span.spanId ?? "");
     expect(faultsOf(spans)).toEqual({ "orders POST /orders": "poison-message" });
+    await expectDrawn(spans, "poison-message");
   });
 });
 
@@ -123,6 +129,7 @@ describe("lost-inventory", () => {
       "inventory POST /stock/:itemId/reserve": "lost-inventory",
     });
     expect(await stock()).toEqual(before);
+    await expectDrawn(spans, "lost-inventory");
   });
 });
 
@@ -132,9 +139,9 @@ describe("hanging-inventory", () => {
     async () => {
       await switchOn("inventory", ["hanging-inventory"]);
       const { id, traceId } = await placeOrder();
-      const refused = await fetch(`${services.urls.gateway}/inventory/ITEM-001`);
-      expect(refused.status).toBe(504);
-      expect(await refused.json()).toEqual({ error: expect.stringContaining("in time") });
+      const asked = await requestTraced("GET", "/inventory/ITEM-001");
+      expect(asked.response.status).toBe(504);
+      expect(await asked.response.json()).toEqual({ error: expect.stringContaining("in time") });
       const timedOut = await spansWhen(traceId, (all) => tries(all, "/reserve").length > 0);
       const [first] = tries(timedOut, "/reserve");
       expect(attribute(first?.span.attributes, "error.type")).toBe("TimeoutError");
@@ -147,6 +154,9 @@ describe("hanging-inventory", () => {
       );
       expect(tries(spans, "/reserve").map(statusOf).at(-1)).toBe(200);
       expect(eventsOf(named(spans, "reserve items"))).toContain("retry");
+      const late = await spansWhen(asked.traceId, (all) => Object.keys(faultsOf(all)).length > 0);
+      await expectDrawn(late, "hanging-inventory", 0);
+      await expectDrawn(spans, "hanging-inventory", 1);
       expect(faultsOf(spans)).toEqual({
         "inventory POST /stock/:itemId/reserve": "hanging-inventory",
       });
@@ -161,6 +171,7 @@ describe("switched off", () => {
     expect(errorsOf(spans)).toEqual([]);
     expect(faultsOf(spans)).toEqual({});
     expect(eventsOf(named(spans, "process order.created"))).toEqual([]);
+    await expectDrawn(spans, "switch-on-and-off");
   });
 });
 
@@ -193,6 +204,14 @@ describe("a start", () => {
     }
   });
 });
+
+/** docs/faults.md draws this trace, in that section: with these spans, each below that parent. */
+async function expectDrawn(spans: SpanInContext[], section: string, which = 0): Promise<void> {
+  const page = await Bun.file(join(import.meta.dir, "../../docs/faults.md")).text();
+  const drawn = drawnTraces(sectionOf(page, section) ?? "")[which];
+  if (!drawn) throw new Error(`docs/faults.md draws no trace ${which} in ${section}`);
+  expect(differences(drawn, realSpans(spans))).toEqual([]);
+}
 
 async function switchOn(name: ServiceName, on: FaultName[]): Promise<void> {
   const response = await fetch(`${services.urls[name]}/faults`, {

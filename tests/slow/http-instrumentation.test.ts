@@ -1,15 +1,19 @@
 /** An order is one trace, whichever instrumentation traces the requests in. */
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import { ORDER_SERVICES } from "#lib/service/services.ts";
 import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
 import { startServices } from "#lib/embedded/services.ts";
 import { startTraceStore } from "#lib/embedded/traces/index.ts";
 import { createDatabase } from "../support/conventions/flows.ts";
 import { recordedSpans, type RecordedSpan } from "../support/conventions/recorded.ts";
+import { differences, drawnBeside, type RealSpan } from "../support/docs/drawn-trace.ts";
 import { stack } from "../support/stack.ts";
 import { until } from "../support/until.ts";
 
 const TEST_TIMEOUT_MS = 120_000;
+/** Draws both traces side by side. */
+const DOCS = join(import.meta.dir, "../../docs/telemetry.md");
 const CALLER = "00f067aa0ba902b7";
 /** Of an order with one item. */
 const SERVER_SPANS = [
@@ -62,6 +66,8 @@ test.each([
       return serverSpans(found).length >= SERVER_SPANS.length && isConnected(found) && found;
     });
     expect(spans.map(({ service }) => service)).toEqual(expect.arrayContaining(ORDER_SERVICES));
+    const drawn = drawnBeside(await Bun.file(DOCS).text()).get(mode);
+    expect(drawn && differences(drawn, spans.map(comparable))).toEqual([]);
     expect(serverSpans(spans)).toEqual(SERVER_SPANS);
     const scopes = store
       .trace(traceId)
@@ -72,6 +78,11 @@ test.each([
   },
   TEST_TIMEOUT_MS,
 );
+
+function comparable({ service, name, status, spanId, parentSpanId }: RecordedSpan): RealSpan {
+  const isFailed = status.code === "ERROR";
+  return { service, name, isFailed, id: spanId, parentId: parentSpanId || undefined };
+}
 
 function isConnected(spans: readonly RecordedSpan[]): boolean {
   const ids = new Set(spans.map(({ spanId }) => spanId));

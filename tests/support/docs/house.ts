@@ -1,0 +1,47 @@
+/** Who may import whom, as docs/architecture.md says. */
+import { targetOf } from "../../../scripts/check-docs/target.ts";
+import type { Repository } from "../../../scripts/check-docs/repository.ts";
+
+const IMPORT = /(?:^|\n)(?:import|export) [^;"]*?(\{[^}]*\} )?from "([^"]+)"|import\("([^"]+)"\)/g;
+const SDK = /^@opentelemetry\/(?!api$|semantic-conventions$)/;
+const IO = /^(?:bun|node:(?:fs|net|http|https|tls|dns|child_process|dgram).*)$/;
+
+/** @returns imports that break a rule: "services/a/x.ts: services/b/y.ts" */
+export function brokenArrows(repository: Repository): string[] {
+  const sources = [...repository.files].filter(
+    (path) =>
+      /^(?:lib|services)\/.*\.tsx?$/.test(path) &&
+      !/\.test\.tsx?$|\/testing\/|\/examples\//.test(path),
+  );
+  return sources.flatMap((path) =>
+    [...repository.read(path).matchAll(IMPORT)].flatMap(([, names = "", from, later]) => {
+      const module = from ?? later ?? "";
+      const target = module.startsWith("#lib/")
+        ? module.slice(1)
+        : module.startsWith(".")
+          ? (targetOf(path, module)?.path ?? "")
+          : module;
+      return isAllowed(path, target, names) ? [] : [`${path}: ${target}`];
+    }),
+  );
+}
+
+function isAllowed(path: string, target: string, names: string): boolean {
+  const own = partOf(path);
+  const other = partOf(target);
+  // Services import lib/, and none another; lib/ imports no service.
+  if (target.startsWith("services/") && other !== own) return false;
+  // Stand-ins are for scripts and tests.
+  if (other === "lib/embedded" && own !== other) return false;
+  // The layer knows nothing of orders, or of anything else of ours.
+  if (own === "lib/telemetry" && /^(?:lib|services)\//.test(target)) return other === own;
+  if (SDK.test(target) && own !== "lib/telemetry" && !own.startsWith("lib/embedded")) {
+    return target === "@opentelemetry/core" && /^\{ suppressTracing \} $/.test(names);
+  }
+  return !(own === "lib/orders" || own === "lib/waiting") || !IO.test(target);
+}
+
+/** `lib/kafka`, `services/orders`. */
+function partOf(path: string): string {
+  return path.split("/").slice(0, 2).join("/");
+}
