@@ -1,11 +1,12 @@
 // Tests of a client's sockets against brokers that are silent, in part or as a whole.
-import { afterEach, expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { createServer, type Server, type Socket } from "node:net";
 import { createBrokerSockets, type BrokerSocketLimits } from "./broker-sockets.ts";
 
 const LIMITS: BrokerSocketLimits = {
+  checkIntervalMs: 20,
   askAfterMs: 50,
-  probeTimeoutMs: 200,
+  probeTimeoutMs: 2_000,
   silenceMaxMs: 60_000,
   idleSuspectMs: 60_000,
   probeIntervalMs: 20,
@@ -13,7 +14,7 @@ const LIMITS: BrokerSocketLimits = {
 };
 
 const cleanUps: (() => unknown)[] = [];
-afterEach(async () => {
+afterAll(async () => {
   for (const cleanUp of cleanUps.splice(0)) await cleanUp();
 });
 
@@ -63,46 +64,52 @@ async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await Bun.sleep(5);
 }
 
-test("a broker that answers is left alone, however long its connections live", async () => {
-  const server = await broker();
-  const sockets = createBrokerSockets(undefined, LIMITS);
-  const one = connection(sockets, server.port);
-  await one.connected;
-  for (let asked = 0; asked < 3; asked++) {
-    const answer = one.answered();
-    one.ask();
+test.concurrent(
+  "a broker that answers is left alone, however long its connections live",
+  async () => {
+    const server = await broker();
+    const sockets = createBrokerSockets(undefined, LIMITS);
+    const one = connection(sockets, server.port);
+    await one.connected;
+    for (let asked = 0; asked < 3; asked++) {
+      const answer = one.answered();
+      one.ask();
+      await answer;
+    }
+    expect(sockets.unreachable.size).toBe(0);
+    expect(server.connections.length).toBe(1);
+  },
+);
+
+test.concurrent(
+  "a frozen broker: all its connections end, new ones are refused at once, until it answers",
+  async () => {
+    const server = await broker();
+    const sockets = createBrokerSockets(undefined, { ...LIMITS, probeTimeoutMs: 200 });
+    const asking = connection(sockets, server.port);
+    const idle = connection(sockets, server.port);
+    await Promise.all([asking.connected, idle.connected]);
+    server.isFrozen = true;
+    asking.ask();
+    expect(await Promise.all([asking.over, idle.over])).toEqual(["end", "end"]);
+    expect([...sockets.unreachable]).toEqual([[`127.0.0.1:${server.port}`, "does not answer"]]);
+
+    const before = server.connections.length;
+    const refused = connection(sockets, server.port);
+    expect(await refused.over).toBe("error ECONNREFUSED");
+    expect(server.connections.length).toBe(before);
+
+    server.isFrozen = false;
+    await until(() => sockets.unreachable.size === 0);
+    const again = connection(sockets, server.port);
+    await again.connected;
+    const answer = again.answered();
+    again.ask();
     await answer;
-  }
-  expect(sockets.unreachable.size).toBe(0);
-  expect(server.connections.length).toBe(1);
-});
+  },
+);
 
-test("a frozen broker: all its connections end, new ones are refused at once, until it answers", async () => {
-  const server = await broker();
-  const sockets = createBrokerSockets(undefined, LIMITS);
-  const asking = connection(sockets, server.port);
-  const idle = connection(sockets, server.port);
-  await Promise.all([asking.connected, idle.connected]);
-  server.isFrozen = true;
-  asking.ask();
-  expect(await Promise.all([asking.over, idle.over])).toEqual(["end", "end"]);
-  expect([...sockets.unreachable]).toEqual([[`127.0.0.1:${server.port}`, "does not answer"]]);
-
-  const before = server.connections.length;
-  const refused = connection(sockets, server.port);
-  expect(await refused.over).toBe("error ECONNREFUSED");
-  expect(server.connections.length).toBe(before);
-
-  server.isFrozen = false;
-  await until(() => sockets.unreachable.size === 0);
-  const again = connection(sockets, server.port);
-  await again.connected;
-  const answer = again.answered();
-  again.ask();
-  await answer;
-});
-
-test("a broker that lives may take its time for an answer", async () => {
+test.concurrent("a broker that lives may take its time for an answer", async () => {
   const server = await broker();
   const sockets = createBrokerSockets(undefined, LIMITS);
   server.silent.add(0);
@@ -117,7 +124,7 @@ test("a broker that lives may take its time for an answer", async () => {
   await answer;
 });
 
-test("a dead connection to a broker that lives is given up alone", async () => {
+test.concurrent("a dead connection to a broker that lives is given up alone", async () => {
   const server = await broker();
   const sockets = createBrokerSockets(undefined, { ...LIMITS, silenceMaxMs: 400 });
   server.silent.add(0);
@@ -133,18 +140,22 @@ test("a dead connection to a broker that lives is given up alone", async () => {
   expect(sockets.unreachable.size).toBe(0);
 });
 
-test("one that lay idle before is given up as soon as its broker is known to live", async () => {
-  const server = await broker();
-  const sockets = createBrokerSockets(undefined, { ...LIMITS, idleSuspectMs: 100 });
-  server.silent.add(0);
-  const dead = connection(sockets, server.port);
-  await dead.connected;
-  await Bun.sleep(150); // idle is a matter of time
-  dead.ask();
-  expect(await dead.over).toBe("end");
-  expect(sockets.unreachable.size).toBe(0);
-});
+test.concurrent(
+  "one that lay idle before is given up as soon as its broker is known to live",
+  async () => {
+    const server = await broker();
+    const sockets = createBrokerSockets(undefined, { ...LIMITS, idleSuspectMs: 100 });
+    server.silent.add(0);
+    const dead = connection(sockets, server.port);
+    await dead.connected;
+    await Bun.sleep(150); // idle is a matter of time
+    dead.ask();
+    expect(await dead.over).toBe("end");
+    expect(sockets.unreachable.size).toBe(0);
+  },
+);
 
+// By itself: its port is free for a moment, and the others ask for any that is.
 test("a broker that is not there is told, and tried again when it is", async () => {
   const server = await broker();
   const { port } = server;

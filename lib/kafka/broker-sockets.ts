@@ -14,6 +14,8 @@ export interface BrokerSockets {
 
 /** Limits, in milliseconds; replaced in tests. */
 export interface BrokerSocketLimits {
+  /** How often all connections are looked at. */
+  readonly checkIntervalMs: number;
   /** A request that waits for longer makes us ask its broker whether it lives. */
   readonly askAfterMs: number;
   /** How long the broker has to say so, on a connection of its own. */
@@ -32,6 +34,7 @@ export interface BrokerSocketLimits {
 }
 
 const LIMITS: BrokerSocketLimits = {
+  checkIntervalMs: 250,
   askAfterMs: 2_000,
   probeTimeoutMs: 2_000,
   silenceMaxMs: 13_000,
@@ -40,7 +43,6 @@ const LIMITS: BrokerSocketLimits = {
   forgetAfterMs: 60_000,
 };
 
-const CHECK_INTERVAL_MS = 250;
 const STOOD_STILL_MS = 1_000;
 const KEEP_ALIVE_DELAY_MS = 10_000;
 
@@ -227,7 +229,7 @@ class BrokerConnections {
   #startChecking(): void {
     if (this.#timer !== undefined) return;
     this.#checkedAtMs = performance.now();
-    this.#timer = setInterval(() => this.#check(), CHECK_INTERVAL_MS);
+    this.#timer = setInterval(() => this.#check(), this.#limits.checkIntervalMs);
     this.#timer.unref();
   }
 

@@ -249,19 +249,24 @@ test("while a dependency is down nothing is given up, and the time does not coun
   let probes = 0;
   const events: string[] = [];
   const consumer = new AbortController();
+  let nowMs = 0;
+  using _ = spyOn(performance, "now").mockImplementation(() => nowMs);
   const outage = new Outage({
-    isDown: () => Promise.resolve(++probes < 8),
-    probeIntervalMs: 100,
+    isDown: () => {
+      nowMs += 100;
+      return Promise.resolve(++probes < 8);
+    },
+    probeIntervalMs: 1,
     onDown: () => events.push("down"),
     onUp: () => events.push("up"),
     signal: consumer.signal,
   });
-  // The outage takes about 0.7 s, twice the limit, and a second failure follows.
+  // The outage takes 0.7 s by this clock, twice the limit, and a second failure follows.
   const { outcome, buried } = handling(failing(2), { outage, retryLimitMs: 350 });
   expect(await outcome).toBe("finished");
   expect(buried).toEqual([]);
   expect(events).toEqual(["down", "up"]);
-  expect(outage.totalMs()).toBeGreaterThan(350);
+  expect(outage.totalMs()).toBe(700);
 });
 
 test("records that wait for the same dependency share one probe", async () => {

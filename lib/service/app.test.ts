@@ -62,7 +62,7 @@ describe("readiness", () => {
   });
 
   test("does not wait for ever for what hangs", async () => {
-    const app = appWith({ ready: { hanging: () => new Promise(() => {}) } });
+    const app = appWith({ ready: { hanging: () => new Promise(() => {}) }, readyTimeoutMs: 50 });
     const { status, body } = await ask(app, "/readyz");
     expect(status).toBe(503);
     expect(body["hanging"]).toContain("no answer within");

@@ -26,6 +26,8 @@ export type ReadinessChecks = Readonly<Record<string, () => Promise<void>>>;
 export interface BaseAppOptions {
   /** What must answer before this service is ready; checked at each `GET /readyz`. */
   ready: ReadinessChecks;
+  /** How long a check may take, in milliseconds. @default 2_000 */
+  readyTimeoutMs?: number;
   /** Facts that `/readyz` tells without depending on them, for example an unreachable broker. */
   info?: () => Record<string, unknown>;
   /** The text of `GET /metrics`. */
@@ -136,14 +138,16 @@ export function createBaseApp(options: BaseAppOptions) {
 }
 
 /** Runs all checks side by side. @returns for each `ok`, or the reason why not */
-export async function checkReadiness(options: Pick<BaseAppOptions, "ready" | "info" | "stopping">) {
+export async function checkReadiness(
+  options: Pick<BaseAppOptions, "ready" | "readyTimeoutMs" | "info" | "stopping">,
+) {
   const checks: Record<string, string> = {};
   let ready = !options.stopping();
   if (!ready) checks["service"] = "is stopping";
   await Promise.all(
     Object.entries(options.ready).map(async ([name, check]) => {
       try {
-        await withTimeout(check(), READY_TIMEOUT_MS);
+        await withTimeout(check(), options.readyTimeoutMs ?? READY_TIMEOUT_MS);
         checks[name] = "ok";
       } catch (error) {
         ready = false;

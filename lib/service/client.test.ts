@@ -73,7 +73,7 @@ describe("a call to another service", () => {
     const recording = recordSpans();
     cleanUps.push(() => recording.stop());
     const url = serve(answer as () => Response);
-    const call = createServiceClient("stock", url).call("GET", "/", { timeoutMs: 200 });
+    const call = createServiceClient("stock", url).call("GET", "/", { timeoutMs: 100 });
     await expect(call).rejects.toBeInstanceOf(GatewayTimeoutError);
     expect(described(recording.span("GET"))).toMatchObject({
       status: "ERROR",

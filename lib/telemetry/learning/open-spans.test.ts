@@ -157,7 +157,7 @@ describe.concurrent.each(PATHS)("of spans that %s tracer makes", (_name, own) =>
   });
 });
 
-test("what is not sampled is not told", async () => {
+test.concurrent("what is not sampled is not told", async () => {
   const { told, url } = startStore();
   const env = { OTEL_EXPORTER_OTLP_ENDPOINT: url, ORDERFLOW_OPEN_SPANS: "on" };
   const off = tracerFor({ ...env, OTEL_TRACES_SAMPLER: "always_off" }, {});
@@ -169,7 +169,7 @@ test("what is not sampled is not told", async () => {
   for (const span of [...spans, on]) span.end();
 });
 
-test("of very many the oldest are told, so that a request has a bound", async () => {
+test.concurrent("of very many the oldest are told, so that a request has a bound", async () => {
   const { told, url } = startStore();
   const env = { OTEL_EXPORTER_OTLP_ENDPOINT: url, ORDERFLOW_OPEN_SPANS: "on" };
   const { tracer } = tracerFor(env, {});

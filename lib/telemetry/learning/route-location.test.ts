@@ -1,11 +1,19 @@
 /** The line behind a span, with the layer in all the places where projects keep what they use. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { cp, mkdir, mkdtemp, readdir, realpath, rm, symlink } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, realpath, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { dependencies, devDependencies } from "../../../package.json";
 
 const LAYER = resolve(import.meta.dir, "..");
 const INSTALLED = dirname(dirname(Bun.resolveSync("hono/package.json", import.meta.dir)));
+
+/** What this project installs, by the first part of the names; what those need is found from there. */
+const PACKAGES = [
+  ...new Set(
+    Object.keys({ ...dependencies, ...devDependencies }).map((name) => name.replace(/\/.*/, "")),
+  ),
+];
 
 /** The program; a comment marks the line that is to be found on the span of that name. */
 const main = (layer: string) => `
@@ -105,13 +113,13 @@ test.each([
   ["copied beside the program", "telemetry", "main.ts"],
 ])("%s, every span names the line of the project that made it", async (_, layer, file) => {
   const project = await createProject();
-  await cp(LAYER, join(project, layer), { recursive: true });
+  await copyLayer(join(project, layer));
   await expectLines(project, join(project, layer), file);
 });
 
 test("as a workspace's package that is linked, every span names the line that made it", async () => {
   const project = await createProject({ workspaces: ["packages/*"] });
-  await cp(LAYER, join(project, "packages/telemetry"), { recursive: true });
+  await copyLayer(join(project, "packages/telemetry"));
   await mkdir(join(project, "node_modules/@orderflow"));
   const link = join(project, "node_modules/@orderflow/telemetry");
   await symlink(join(project, "packages/telemetry"), link);
@@ -119,15 +127,18 @@ test("as a workspace's package that is linked, every span names the line that ma
   await expectLines(project, link, "packages/shop/main.ts");
 });
 
+async function copyLayer(place: string): Promise<void> {
+  await cp(LAYER, place, { recursive: true, filter: (path) => !path.endsWith(".test.ts") });
+}
+
 /** A folder with what the layer and the program need, as an installation would put it there. */
 async function createProject(manifest: object = {}): Promise<string> {
   const project = await mkdtemp(join(folder, "project-"));
   await Bun.write(join(project, "package.json"), JSON.stringify(manifest));
   await mkdir(join(project, "node_modules"));
-  for (const name of await readdir(INSTALLED)) {
-    if (name.startsWith(".") || name === "@orderflow") continue;
-    await symlink(join(INSTALLED, name), join(project, "node_modules", name));
-  }
+  await Promise.all(
+    PACKAGES.map((name) => symlink(join(INSTALLED, name), join(project, "node_modules", name))),
+  );
   return project;
 }
 

@@ -178,7 +178,7 @@ describe("an exporter's connection", () => {
     };
     const exporter = new OTLPTraceExporter({
       timeoutMillis: 200,
-      ...agentOptions(env, "TRACES"),
+      ...agentOptions(env, "TRACES", undefined, 200),
     });
     for (let count = 1; count <= 2; count++) {
       const done = Promise.withResolvers<void>();

@@ -17,14 +17,20 @@ const GRACE_MS = 1_000;
 
 /**
  * What to give an OTLP exporter: an agent that goes through the proxy which the environment names (by
- * HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, in either case), and ends each request that takes a
- * second longer than OTEL_EXPORTER_OTLP_TIMEOUT in all.
+ * HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, in either case), and ends each request that takes
+ * longer than OTEL_EXPORTER_OTLP_TIMEOUT in all, and a second more.
  *
  * @param env usually process.env, which the exporter itself reads
  * @param signal which exporter it is for, as in the variables' names
  * @param ending when it aborts, the connections are closed: those that wait for an answer as well
+ * @param graceMs that second, in which the exporter's own limit goes first
  */
-export function agentOptions(env: Env, signal: Signal, ending?: AbortSignal) {
+export function agentOptions(
+  env: Env,
+  signal: Signal,
+  ending?: AbortSignal,
+  graceMs: number = GRACE_MS,
+) {
   const url = endpointOf(env, signal);
   const proxy = proxyFor(url, env);
   // An agent of ours takes the place of the one that the exporter makes of the environment: these, too.
@@ -34,7 +40,7 @@ export function agentOptions(env: Env, signal: Signal, ending?: AbortSignal) {
     key: fileOf(env, signal, "CLIENT_KEY"),
   };
   const timeoutMs = Number(setting(env, signal, "TIMEOUT"));
-  const limitMs = (timeoutMs > 0 ? timeoutMs : DEFAULT_TIMEOUT_MS) + GRACE_MS;
+  const limitMs = (timeoutMs > 0 ? timeoutMs : DEFAULT_TIMEOUT_MS) + graceMs;
   return {
     url: url.href,
     // The exporter knows the words in small letters only. Its type is an enum of a package that we do

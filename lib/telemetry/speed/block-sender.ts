@@ -13,8 +13,19 @@ import { SCOPE_NAME, SCOPE_VERSION } from "../scope.ts";
 
 const RETRYABLE = new Set([429, 502, 503, 504]);
 const TRIES_MAX = 6;
-/** The wait before the second try; each one after that is longer. */
-const BACKOFF = { firstMs: 1_000, factor: 1.5, maxMs: 5_000, jitter: 0.2 };
+/** The waits between tries, in milliseconds. */
+export interface Backoff {
+  /** Before the second try; each one after that is longer, */
+  readonly firstMs: number;
+  /** by this factor, */
+  readonly factor: number;
+  /** up to this one. */
+  readonly maxMs: number;
+  /** Each is longer or shorter by up to this part of it, by chance. */
+  readonly jitter: number;
+}
+
+const BACKOFF: Backoff = { firstMs: 1_000, factor: 1.5, maxMs: 5_000, jitter: 0.2 };
 /** A longer answer is not read to its end. */
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 /** The longest time that a timer can wait. */
@@ -31,6 +42,7 @@ interface Try extends Outcome {
 
 export class BlockSender {
   readonly #settings: CollectorSettings;
+  readonly #backoff: Backoff;
   /** One for each request that is under way. */
   readonly #underWay = new Set<AbortController>();
   #wait: { timer: Timer; end: () => void } | undefined;
@@ -38,8 +50,10 @@ export class BlockSender {
   #isAwaited = false;
   #isStopped = false;
 
-  constructor(settings: CollectorSettings) {
+  /** @param backoff the waits between tries; by default about one second, then up to five */
+  constructor(settings: CollectorSettings, backoff: Backoff = BACKOFF) {
     this.#settings = settings;
+    this.#backoff = backoff;
   }
 
   /**
@@ -83,13 +97,14 @@ export class BlockSender {
   }
 
   async #sendInTime(body: Uint8Array, untilMs: number, signal: AbortSignal): Promise<Try> {
-    let backoffMs = BACKOFF.firstMs;
+    const { factor, maxMs, jitter } = this.#backoff;
+    let backoffMs = this.#backoff.firstMs;
     for (let count = 1; ; count++) {
       const last = await this.#try(body, signal);
       if (!last.isRetryable || count === TRIES_MAX || signal.aborted) return last;
-      const waitMs = last.waitMs ?? withJitter(Math.min(backoffMs, BACKOFF.maxMs));
+      const waitMs = last.waitMs ?? withJitter(Math.min(backoffMs, maxMs), jitter);
       if (performance.now() + waitMs >= untilMs) return last;
-      backoffMs *= BACKOFF.factor;
+      backoffMs *= factor;
       await this.#pause(waitMs);
       // At the end of the process: what it waited for is not tried any more.
       if (signal.aborted) return last;
@@ -151,8 +166,8 @@ function withOwn(theirs: Record<string, string>, ours: Record<string, string>): 
   return headers;
 }
 
-function withJitter(ms: number): number {
-  return ms * (1 + BACKOFF.jitter * (2 * Math.random() - 1));
+function withJitter(ms: number, part: number): number {
+  return ms * (1 + part * (2 * Math.random() - 1));
 }
 
 function taken(answer: Uint8Array): Try {
