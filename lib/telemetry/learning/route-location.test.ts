@@ -1,9 +1,12 @@
 /** The line behind a span, with the layer in all the places where projects keep what they use. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { cp, mkdir, mkdtemp, realpath, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { dependencies, devDependencies } from "../../../package.json";
+
+/** Each starts a program, all at once. */
+setDefaultTimeout(60_000);
 
 const LAYER = resolve(import.meta.dir, "..");
 const INSTALLED = dirname(dirname(Bun.resolveSync("hono/package.json", import.meta.dir)));
@@ -106,7 +109,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-test.each([
+test.concurrent.each([
   ["in node_modules", "node_modules/@orderflow/telemetry", "main.ts"],
   ["copied under another name", "vendor/foo", "src/main.ts"],
   ["copied two levels down", "lib/telemetry", "services/shop/index.ts"],
@@ -117,15 +120,18 @@ test.each([
   await expectLines(project, join(project, layer), file);
 });
 
-test("as a workspace's package that is linked, every span names the line that made it", async () => {
-  const project = await createProject({ workspaces: ["packages/*"] });
-  await copyLayer(join(project, "packages/telemetry"));
-  await mkdir(join(project, "node_modules/@orderflow"));
-  const link = join(project, "node_modules/@orderflow/telemetry");
-  await symlink(join(project, "packages/telemetry"), link);
-  await Bun.write(join(project, "packages/shop/package.json"), "{}");
-  await expectLines(project, link, "packages/shop/main.ts");
-});
+test.concurrent(
+  "as a workspace's package that is linked, every span names the line that made it",
+  async () => {
+    const project = await createProject({ workspaces: ["packages/*"] });
+    await copyLayer(join(project, "packages/telemetry"));
+    await mkdir(join(project, "node_modules/@orderflow"));
+    const link = join(project, "node_modules/@orderflow/telemetry");
+    await symlink(join(project, "packages/telemetry"), link);
+    await Bun.write(join(project, "packages/shop/package.json"), "{}");
+    await expectLines(project, link, "packages/shop/main.ts");
+  },
+);
 
 async function copyLayer(place: string): Promise<void> {
   await cp(LAYER, place, { recursive: true, filter: (path) => !path.endsWith(".test.ts") });
