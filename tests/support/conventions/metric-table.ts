@@ -112,7 +112,7 @@ export const METRIC_TYPES: Readonly<Record<string, MetricType>> = {
       "http.route": {
         type: "string",
         level: "recommended",
-        values: /^\/[a-z0-9-]+(\/:?[a-zA-Z]+)*$/,
+        values: /^\/[a-z0-9-]+(\/:?[a-zA-Z.-]+)*$/,
         about: "the route's template, where one matched",
       },
       "error.type": {

@@ -140,7 +140,7 @@ const HTTP_SERVER: SpanType = {
     "http.route": {
       type: "string",
       level: "recommended",
-      form: /^\/[\w/:-]*$/,
+      form: /^\/[\w/:.-]*$/,
       about: "the route's template, where one matched",
     },
     "http.response.status_code": { type: "int", level: "required", about: "what was answered" },

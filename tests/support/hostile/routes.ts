@@ -31,9 +31,11 @@ export async function routesOf(
   if (typeof add !== "function") throw new Error(`services/${name}/app.ts exports no add…Routes`);
   const app = new Elysia();
   add(app, NOBODY, NOBODY);
-  return (app.routes as unknown as AddedRoute[]).map(({ method, path, hooks }) => {
-    // The description and its page are files: seldom is enough.
-    if (path.startsWith("/openapi")) return { method, pattern: path, weight: 1 };
+  // The page's own files are large, and come from a package.
+  const routes = (app.routes as unknown as AddedRoute[]).filter(
+    ({ path }) => !path.startsWith("/openapi/assets/"),
+  );
+  return routes.map(({ method, path, hooks }) => {
     if (method === "GET") return { method, pattern: path };
     return { method, pattern: path, body: bodies[`${method} ${path}`] ?? bySchema(hooks.body) };
   });
