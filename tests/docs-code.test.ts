@@ -74,7 +74,9 @@ const isForeign = (name: string) =>
 describe("a name in code", () => {
   test("is one of the project's, or known to be another's", () => {
     const known = knownCode(repository, isAboutPages);
-    const codes = pages.flatMap((path) =>
+    // All of this one is written by a command, and held to the code by a test.
+    const written = pages.filter((path) => path !== "docs/configuration.md");
+    const codes = written.flatMap((path) =>
       inlineCodeOf(repository.read(path)).map((code) => ({ path, ...code })),
     );
     expect(codes.length).toBeGreaterThan(1_500);
@@ -85,8 +87,8 @@ describe("a name in code", () => {
     );
     expect(unknown).toEqual([]);
     // One that has gone from the pages, or come to the project, excuses nothing any more.
-    const written = new Set(codes.map(({ text }) => text));
-    expect([...foreign].filter((name) => !written.has(name))).toEqual([]);
+    const said = new Set(codes.map(({ text }) => text));
+    expect([...foreign].filter((name) => !said.has(name))).toEqual([]);
   });
 
   const files: Readonly<Record<string, string>> = {
