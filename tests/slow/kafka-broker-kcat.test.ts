@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Kafka, logLevel } from "kafkajs";
 import { startKafkaBroker, type KafkaBroker } from "#lib/embedded/kafka/broker.ts";
-import { findKcat, runKcat, type KcatOutput } from "./support/kcat.ts";
+import { findKcat, runKcat, type KcatOutput } from "../support/kcat.ts";
 
 // A developer may lack kcat; where CI lacks it, these tests fail.
 const canRun = findKcat() !== null || Boolean(process.env["CI"]);

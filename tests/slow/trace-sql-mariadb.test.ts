@@ -11,8 +11,8 @@ import { SQL, type TransactionSQL } from "bun";
 import { errorText } from "#lib/telemetry/error-text.ts";
 import { traceSql } from "#lib/telemetry/sql/sql.ts";
 import { described, recordSpans, type SpanRecording } from "#lib/telemetry/testing/record-spans.ts";
-import { findMariaDb, startMariaDb, type MariaDb } from "./support/mariadb.ts";
-import { outcome } from "./support/sql-outcome.ts";
+import { findMariaDb, startMariaDb, type MariaDb } from "../support/mariadb.ts";
+import { outcome } from "../support/sql-outcome.ts";
 
 // A developer may lack MariaDB; where CI lacks it, these tests fail.
 const canRun = findMariaDb() !== null || Boolean(process.env["CI"]);
