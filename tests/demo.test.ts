@@ -282,7 +282,6 @@ function collect(stream: ReadableStream<Uint8Array>): { text: () => string; ende
   return { text: () => text, ended: read() };
 }
 
-/** The parts that the demo said are ready, and their ports. */
 function readme(): Promise<string> {
   return Bun.file(join(ROOT, "README.md")).text();
 }
@@ -295,6 +294,7 @@ function partsOf(text: string): string[] {
   return [...lines].map(([, part = ""]) => part).sort();
 }
 
+/** The parts that the demo said are ready, and their ports. */
 function addresses(stdout: string): { part: string; port: number }[] {
   const lines = stdout.matchAll(/^ {2}(\S.*?) +(?:http:\/\/)?localhost:(\d+) .* s$/gm);
   return [...lines].map(([, part = "", port]) => ({ part, port: Number(port) }));

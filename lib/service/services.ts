@@ -51,9 +51,14 @@ export function factsOf(name: ServiceName): ServiceFacts {
   return SERVICES[name];
 }
 
+/** Those that call a service. */
+export function callersOf(name: ServiceName): ServiceName[] {
+  return SERVICE_NAMES.filter((other) => factsOf(other).calls.includes(name));
+}
+
 /** Those whom another one calls. */
-export const CALLED_NAMES: readonly ServiceName[] = SERVICE_NAMES.filter((name) =>
-  SERVICE_NAMES.some((other) => factsOf(other).calls.includes(name)),
+export const CALLED_NAMES: readonly ServiceName[] = SERVICE_NAMES.filter(
+  (name) => callersOf(name).length > 0,
 );
 
 /** Whom a service calls. */

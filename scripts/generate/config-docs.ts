@@ -17,8 +17,9 @@ import { PORT_VARIABLES } from "../demo/ports.ts";
 import { markdownTable } from "./markdown-table.ts";
 
 type Loader = (env: Env) => unknown;
-const LOADERS = new Map<ServiceName, Loader>();
-for (const name of SERVICE_NAMES) LOADERS.set(name, await loaderOf(name));
+const LOADERS = Object.fromEntries(
+  await Promise.all(SERVICE_NAMES.map(async (name) => [name, await loaderOf(name)] as const)),
+) as Readonly<Record<ServiceName, Loader>>;
 
 /** The function of a service's config.ts that reads its environment. */
 async function loaderOf(name: ServiceName): Promise<Loader> {
@@ -119,7 +120,7 @@ function environmentOf(
 }
 
 function load(name: ServiceName, env: Env): unknown {
-  return [loadServiceConfig(env, factsOf(name).port), loadFaults(env), LOADERS.get(name)?.(env)];
+  return [loadServiceConfig(env, factsOf(name).port), loadFaults(env), LOADERS[name](env)];
 }
 
 /** @throws Error where a default that is told is not the one that the code has */

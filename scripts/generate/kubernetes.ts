@@ -4,6 +4,7 @@
  */
 import {
   CALLED_NAMES,
+  callersOf,
   factsOf,
   SERVICE_NAMES,
   urlVariable,
@@ -28,8 +29,7 @@ export const KUSTOMIZATION_SECTIONS: Sections = {
 
 export const NETWORK_POLICY_SECTIONS: Sections = {
   "who calls whom": () => SERVICE_NAMES.flatMap(callPolicies).join("\n---\n"),
-  "all, to Prometheus": () => podsNamed(SERVICE_NAMES, 4),
-  "all, to the Collector": () => podsNamed(SERVICE_NAMES, 4),
+  "all services": () => podsNamed(SERVICE_NAMES, 4),
   "with PostgreSQL": () => podsNamed([...WITH_POSTGRES, "migrate"], 4),
   "with Kafka": () => podsNamed(WITH_KAFKA, 4),
 };
@@ -91,7 +91,7 @@ function podsNamed(names: readonly string[], indent: number): string {
 
 function callPolicies(name: ServiceName): string[] {
   const { edge, calls } = factsOf(name);
-  const callers = SERVICE_NAMES.filter((other) => factsOf(other).calls.includes(name));
+  const callers = callersOf(name);
   const policies: string[] = [];
   if (edge || callers.length > 0) {
     const from = callers.map(

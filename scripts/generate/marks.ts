@@ -1,6 +1,6 @@
 /** Parts of a file that are generated, between marks in its comments: `generated: NAME` and `end: NAME`. */
 
-/** What stands between the marks of each name; a blank line more around it in Markdown. */
+/** What stands between the marks of each name, wherever they are; a blank line more around it in Markdown. */
 export type Sections = Readonly<Record<string, () => string | Promise<string>>>;
 
 /**
@@ -11,14 +11,16 @@ export type Sections = Readonly<Record<string, () => string | Promise<string>>>;
 export async function withSections(text: string, sections: Sections): Promise<string> {
   let result = text;
   for (const [name, render] of Object.entries(sections)) {
-    const begin = new RegExp(`^ *(?:#|<!--) generated: ${name}(?: -->)?\\n`, "m").exec(result);
-    const end = new RegExp(`^ *(?:#|<!--) end: ${name}(?: -->)?$`, "m").exec(result);
-    if (!begin || !end || end.index < begin.index) {
+    const mark = (word: string) => `^ *(?:#|<!--) ${word}: ${name}(?: -->)?$`;
+    const places = new RegExp(`(${mark("generated")})\\n[^]*?(${mark("end")})`, "gm");
+    if (!places.test(result)) {
       throw new Error(`the marks \`generated: ${name}\` and \`end: ${name}\` are missing`);
     }
-    const around = begin[0].includes("<!--") ? "\n" : "";
-    const before = result.slice(0, begin.index + begin[0].length);
-    result = `${before}${around}${await render()}\n${around}${result.slice(end.index)}`;
+    const rendered = await render();
+    result = result.replaceAll(places, (_, begin: string, end: string) => {
+      const around = begin.includes("<!--") ? "\n\n" : "\n";
+      return [begin, rendered, end].join(around);
+    });
   }
   return result;
 }

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "#lib/embedded/free-port.ts";
 import { startTraceStore } from "#lib/embedded/traces/index.ts";
 import { findTool } from "../../scripts/check-stack/tools.ts";
 import { until } from "../support/until.ts";
@@ -339,7 +340,7 @@ function textOf(part: unknown): string {
 async function startJaeger(program: string): Promise<{ otlpUrl: string; queryUrl: string }> {
   const folder = await mkdtemp(join(tmpdir(), "orderflow-jaeger-"));
   cleanUps.push(() => rm(folder, { recursive: true, force: true }));
-  const [otlp, query, grpc] = [freeAddress(), freeAddress(), freeAddress()];
+  const [otlp, query, grpc] = [1, 2, 3].map(() => `127.0.0.1:${freePort()}`);
   const config = {
     service: {
       extensions: ["jaeger_storage", "jaeger_query"],
@@ -379,10 +380,4 @@ async function startJaeger(program: string): Promise<{ otlpUrl: string; queryUrl
     return answers.every((answer) => answer !== undefined);
   });
   return { otlpUrl: `http://${otlp}`, queryUrl: `http://${query}` };
-}
-
-function freeAddress(): string {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  listener.stop(true);
-  return `127.0.0.1:${listener.port}`;
 }

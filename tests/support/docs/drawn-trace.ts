@@ -111,18 +111,18 @@ export function differences(drawn: DrawnTrace, real: readonly RealSpan[]): strin
   const own: readonly string[] = ORDER_SERVICES;
   const seen = real.filter(({ service }) => own.includes(service)).map(wayTo);
   return [
-    ...only(
+    ...oneSided(
       "only shown",
       shown.filter((way) => !seen.some((other) => isSame(way, other))),
     ),
-    ...only(
+    ...oneSided(
       "not shown",
       seen.filter((way) => !shown.some((other) => isSame(other, way))),
     ),
   ];
 }
 
-function only(what: string, ways: readonly string[][]): string[] {
+function oneSided(what: string, ways: readonly string[][]): string[] {
   return ways.map((way) => `${what}: ${way.join(" > ")}`);
 }
 

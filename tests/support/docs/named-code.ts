@@ -12,7 +12,7 @@ const PROSE =
 /** Begin a command of a shell; what they call is checked apart. */
 const COMMAND =
   /^(?:[A-Z_]+=\S* )*(?:bun|npx|make|curl|kubectl|docker|go|promtool|node|mvn|pg_upgrade|kafka-[a-z]+\.sh)(?: |$)|^-/;
-/** Paths are checked apart; a route begins with a slash and is looked for as any code. */
+/** Paths are checked apart; a route begins with a slash and is looked for like other code. */
 const PATH =
   /^\.{0,2}[\w@.*-]+(?:\/[\w@.*-]+)+\/?(?::\d+)?$|^[\w.*-]+\.(?:ts|mjs|sql|md|ya?ml|toml|sh|jsonl?)$/;
 /** Stands for something else: "…", "{id}", "$ITEM", a number of the reader's. */
