@@ -18,6 +18,7 @@ import { freePort } from "#lib/embedded/free-port.ts";
 import { attribute, type OtlpTrace, spansOf } from "#lib/embedded/traces/otlp.ts";
 import { differences, drawnTraces, realSpans } from "./support/docs/drawn-trace.ts";
 import { makeTraffic } from "./support/traffic.ts";
+import { isListening } from "../scripts/shared/is-listening.ts";
 import { isWholeTrace } from "../scripts/shared/waterfall.ts";
 
 const ROOT = join(import.meta.dir, "..");
@@ -304,18 +305,8 @@ function addresses(stdout: string): { part: string; port: number }[] {
 async function expectNothingLeft(demo: { stdout: () => string }): Promise<void> {
   const parts = addresses(demo.stdout());
   expect(parts.length).toBeGreaterThan(0);
-  for (const { port } of parts) await until(() => isRefused(port));
+  for (const { port } of parts) await until(async () => !(await isListening(port)));
   await until(async () => (await readdir(temporaryFolder)).length === 0);
-}
-
-async function isRefused(port: number): Promise<boolean> {
-  try {
-    const socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } });
-    socket.end();
-    return false;
-  } catch {
-    return true;
-  }
 }
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {

@@ -12,6 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SQL } from "bun";
+import { isListening } from "../../scripts/shared/is-listening.ts";
 import { isAlive } from "../../scripts/shared/is-alive.ts";
 import { readState, TOKEN_HEADER, type PartsState } from "../../scripts/tutorial/parts.ts";
 import { ROOT } from "../../scripts/tutorial/stages.ts";
@@ -212,17 +213,7 @@ async function expectGone({ pid, controlUrl, queryUrl, postgresUrl }: PartsState
   await until("the process has ended", () => !isAlive(pid));
   await until("PostgreSQL's folder is gone", () => readdirSync(temporaryFolder).length === 0);
   for (const url of [controlUrl, queryUrl, postgresUrl]) {
-    expect(await accepts(Number(new URL(url).port))).toBeFalse();
-  }
-}
-
-async function accepts(port: number): Promise<boolean> {
-  try {
-    const socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } });
-    socket.end();
-    return true;
-  } catch {
-    return false;
+    expect(await isListening(Number(new URL(url).port))).toBeFalse();
   }
 }
 
