@@ -1,5 +1,6 @@
 // The consumer loop against a broker: the embedded one, or KAFKA_BROKERS where that is set.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { ConfigResourceTypes, type IHeaders, type KafkaMessage, type Producer } from "kafkajs";
 import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
@@ -11,6 +12,8 @@ import { readTopic } from "#lib/kafka/topic-reader.ts";
 import { ensureTopics } from "#lib/kafka/topics.ts";
 import { startApacheKafka } from "./support/apache-kafka.ts";
 import { findKcat, runKcat } from "./support/kcat.ts";
+
+const load = createRequire(import.meta.url);
 
 class UnavailableError extends Error {
   readonly retryable = true;
@@ -100,6 +103,39 @@ async function produce(names: Names, keys: readonly string[]): Promise<void> {
     topic: names.topic,
     messages: keys.map((key) => ({ key, value: `value of ${key}` })),
   });
+}
+
+/** Holds back the records that the broker hands to consumers of one of the topic's partitions. */
+function holdFetched(topic: string): { readonly held: number; release(): void } {
+  const { prototype }: { prototype: Broker } = load("kafkajs/src/broker/index.js");
+  const { fetch } = prototype;
+  const released = Promise.withResolvers<void>();
+  let held = 0;
+  prototype.fetch = async function (request) {
+    const fetched = await fetch.call(this, request);
+    const [asked] = request.topics;
+    if (asked?.topic === topic && asked.partitions.length === 1) {
+      held += 1;
+      await released.promise;
+    }
+    return fetched;
+  };
+  const release = () => {
+    prototype.fetch = fetch;
+    released.resolve();
+  };
+  cleanUps.push(() => Promise.resolve(release()));
+  return {
+    get held() {
+      return held;
+    },
+    release,
+  };
+}
+
+/** kafkajs's broker, as far as {@link holdFetched} needs it. */
+interface Broker {
+  fetch(request: { topics: { topic: string; partitions: unknown[] }[] }): Promise<unknown>;
 }
 
 function keysOf(partition: number, from: number, to: number): string[] {
@@ -594,6 +630,38 @@ describe("consumer", () => {
     expect(new Set(repeated).size).toBe(1);
     expect(repeated).toHaveLength(19);
     expect(handled.size).toBe(40);
+  }, 60_000);
+
+  test("what is committed after a rebalance, while the records are on their way once more, is not handled again", async () => {
+    const names = freshNames();
+    await createTopics(names, 2);
+    const handled = new Map<string, number>();
+    const dependency = { isDown: true };
+    let failing = 0;
+    const handle: ConsumerOptions["handle"] = async ({ key }, context) => {
+      while (dependency.isDown) {
+        failing += 1;
+        await context.retry(new UnavailableError("503"));
+      }
+      handled.set(String(key), (handled.get(String(key)) ?? 0) + 1);
+    };
+    await produce(names, [...keysOf(0, 0, 20), ...keysOf(1, 0, 20)]);
+    const first = consume(names, handle);
+    await eventually("all fail", () => failing >= 40);
+
+    const fetches = holdFetched(names.topic);
+    const second = consume(names, handle);
+    await eventually("both have joined", () => second.problem === undefined);
+    await eventually("both have asked for the records of one partition", () => fetches.held >= 2);
+    dependency.isDown = false; // what the first has kept is finished now, and committed
+    await eventually("a partition is committed", async () =>
+      (await Promise.all([0, 1].map((one) => committedOffset(names, one)))).includes("20"),
+    );
+    fetches.release();
+    await produce(names, ["0-after", "1-after"]);
+    await eventually("all are handled", () => handled.size === 42);
+    expect(first.problem).toBeUndefined();
+    expect([...handled].filter(([, times]) => times > 1)).toEqual([]);
   }, 60_000);
 
   test("a handler that hangs does not keep another consumer from taking over its partition", async () => {

@@ -310,7 +310,9 @@ class RecordConsumer implements Consumer {
       if (!assigned.includes(partition)) this.#giveBack(partition, "its partition was reassigned");
     }
     for (const partition of assigned) {
-      if (!this.#assignments.has(partition)) this.#assignments.set(partition, newAssignment());
+      const kept = this.#assignments.get(partition);
+      if (kept) kept.tracker.rejoined();
+      else this.#assignments.set(partition, newAssignment());
     }
     this.#problem = undefined;
     this.#endHandOver?.();
@@ -355,6 +357,7 @@ class RecordConsumer implements Consumer {
         this.#start(message, partition, assignment);
       }
       payload.resolveOffset(message.offset);
+      assignment.tracker.delivered(message.offset);
     }
   }
 

@@ -60,10 +60,29 @@ test("knows a record that is delivered again: in hand, or finished and not yet c
 
 test("takes a record before the committed offset for the group being set back", () => {
   const tracker = tracking(5, 6);
+  tracker.delivered("6");
   tracker.finish("5");
   tracker.commit("6");
   expect(tracker.place("5")).toBe("rewound");
   expect(tracker.place("6")).toBe("known");
+});
+
+test("knows what is delivered again after the group was joined anew, though more is committed by then", () => {
+  const tracker = tracking(5, 6, 7);
+  tracker.delivered("7");
+  tracker.finish("5");
+  tracker.commit("6");
+  tracker.rejoined(); // Kafka is asked, and says 6
+  for (const offset of ["6", "7"]) tracker.finish(offset);
+  tracker.commit("8");
+  expect(["5", "6", "7", "8"].map((offset) => tracker.place(offset))).toEqual([
+    "rewound",
+    "known",
+    "known",
+    "new",
+  ]);
+  tracker.delivered("6"); // from here on it goes forward
+  expect(["6", "7"].map((offset) => tracker.place(offset))).toEqual(["rewound", "known"]);
 });
 
 test("is full at its bound, and refuses more than that or the same record twice", () => {

@@ -3,8 +3,9 @@
 /**
  * Where a record stands:
  * - `new`: not seen yet, to be handled;
- * - `known`: in hand, or finished and not yet committed; Kafka delivered it once more after a rebalance;
- * - `rewound`: before what was committed; someone moved the group back, or the topic was made anew.
+ * - `known`: in hand, or finished; Kafka delivered it once more after a rebalance;
+ * - `rewound`: before what was committed and before what was to come next; someone moved the group back,
+ *   or the topic was made anew.
  */
 export type Place = "new" | "known" | "rewound";
 
@@ -23,6 +24,8 @@ export class OffsetTracker {
   /** All dispatched records before this are finished. */
   #finishedUpTo = 0n;
   #committed = 0n;
+  /** From where on Kafka delivers, or later, unless the group is set back. */
+  #deliveredFrom = 0n;
 
   /** @param max how many records may be tracked at once: unfinished ones, and finished ones behind them */
   constructor(max: number) {
@@ -38,7 +41,21 @@ export class OffsetTracker {
   place(offset: string): Place {
     const position = BigInt(offset);
     if (this.#next === undefined || position >= this.#next) return "new";
-    return position < this.#committed ? "rewound" : "known";
+    const isRewound = position < this.#committed && position < this.#deliveredFrom;
+    return isRewound ? "rewound" : "known";
+  }
+
+  /** Takes note that Kafka has delivered a record, new or not: what is delivered next comes after it. */
+  delivered(offset: string): void {
+    this.#deliveredFrom = BigInt(offset) + 1n;
+  }
+
+  /**
+   * Takes note that the group was joined anew and the partition stayed. Kafka then delivers from what is
+   * committed when it is asked: this offset or a later one, though more may be committed until it comes.
+   */
+  rejoined(): void {
+    this.#deliveredFrom = this.#committed;
   }
 
   /**
@@ -55,6 +72,7 @@ export class OffsetTracker {
     if (this.#next === undefined) {
       this.#committed = position;
       this.#finishedUpTo = position;
+      this.#deliveredFrom = position;
     }
     this.#next = position + 1n;
     this.#records.set(position, false);
