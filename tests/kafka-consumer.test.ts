@@ -105,37 +105,65 @@ async function produce(names: Names, keys: readonly string[]): Promise<void> {
   });
 }
 
+type BrokerMethod = (request: never) => Promise<unknown>;
+
+/** Has every broker's method of kafkajs go through another one, for as long as the test runs. */
+function wrapBroker<Method extends BrokerMethod>(name: string, wrap: (method: Method) => Method) {
+  const { prototype }: { prototype: Record<string, Method> } = load("kafkajs/src/broker/index.js");
+  const method = prototype[name];
+  if (method === undefined) throw new Error(`kafkajs's broker has no ${name}`);
+  prototype[name] = function (this: unknown, request: never) {
+    return wrap(method.bind(this) as Method)(request);
+  } as Method;
+  cleanUps.push(() => Promise.resolve(void (prototype[name] = method)));
+}
+
 /** Holds back the records that the broker hands to consumers of one of the topic's partitions. */
 function holdFetched(topic: string): { readonly held: number; release(): void } {
-  const { prototype }: { prototype: Broker } = load("kafkajs/src/broker/index.js");
-  const { fetch } = prototype;
+  type Fetch = (request: {
+    topics: { topic: string; partitions: unknown[] }[];
+  }) => Promise<unknown>;
   const released = Promise.withResolvers<void>();
   let held = 0;
-  prototype.fetch = async function (request) {
-    const fetched = await fetch.call(this, request);
+  wrapBroker<Fetch>("fetch", (fetch) => async (request) => {
+    const fetched = await fetch(request);
     const [asked] = request.topics;
     if (asked?.topic === topic && asked.partitions.length === 1) {
       held += 1;
       await released.promise;
     }
     return fetched;
-  };
-  const release = () => {
-    prototype.fetch = fetch;
-    released.resolve();
-  };
-  cleanUps.push(() => Promise.resolve(release()));
+  });
   return {
     get held() {
       return held;
     },
-    release,
+    release: released.resolve,
   };
 }
 
-/** kafkajs's broker, as far as {@link holdFetched} needs it. */
-interface Broker {
-  fetch(request: { topics: { topic: string; partitions: unknown[] }[] }): Promise<unknown>;
+/** Holds back the group's leader, who has joined anew, before it says who gets what; counts refused commits. */
+function holdLeader() {
+  const released = Promise.withResolvers<void>();
+  const seen = { isHeld: false, refusedCommits: 0, release: released.resolve };
+  type Join = (request: object) => Promise<{ leaderId: string; memberId: string }>;
+  wrapBroker<Join>("joinGroup", (join) => async (request) => {
+    const joined = await join(request);
+    if (joined.leaderId === joined.memberId) {
+      seen.isHeld = true;
+      await released.promise;
+    }
+    return joined;
+  });
+  wrapBroker<BrokerMethod>("offsetCommit", (commit) => async (request) => {
+    try {
+      return await commit(request);
+    } catch (error) {
+      seen.refusedCommits += 1;
+      throw error;
+    }
+  });
+  return seen;
 }
 
 function keysOf(partition: number, from: number, to: number): string[] {
@@ -662,6 +690,38 @@ describe("consumer", () => {
     await eventually("all are handled", () => handled.size === 42);
     expect(first.problem).toBeUndefined();
     expect([...handled].filter(([, times]) => times > 1)).toEqual([]);
+  }, 60_000);
+
+  test("what finishes while the group is joined anew does not set back who has the partition next", async () => {
+    const names = freshNames();
+    await createTopics(names, 2);
+    const hanging = Promise.withResolvers<void>();
+    let hangs = 0;
+    const handle: ConsumerOptions["handle"] = async ({ key }) => {
+      if (!String(key).endsWith("-0") || hangs === 2) return;
+      hangs += 1;
+      await hanging.promise;
+    };
+    await produce(names, [...keysOf(0, 0, 20), ...keysOf(1, 0, 20)]);
+    consume(names, handle);
+    await eventually("both first records hang", () => hangs === 2);
+
+    const joining = holdLeader();
+    const second = consume(names, handle);
+    await eventually(
+      "the first has joined anew, and knows not yet what it gets",
+      () => joining.isHeld,
+    );
+    hanging.resolve();
+    await Bun.sleep(100); // five times as long as a finished record waits for its commit
+    joining.release();
+    await eventually("all is committed", async () =>
+      (await Promise.all([0, 1].map((one) => committedOffset(names, one)))).every(
+        (at) => at === "20",
+      ),
+    );
+    expect(second.problem).toBeUndefined();
+    expect(joining.refusedCommits).toBe(0);
   }, 60_000);
 
   test("a handler that hangs does not keep another consumer from taking over its partition", async () => {

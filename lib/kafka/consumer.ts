@@ -149,6 +149,8 @@ class RecordConsumer implements Consumer {
   #roomFreed = Promise.withResolvers<void>();
   /** Ends the hold on new work that a rebalance put up; see {@link #handOver}. */
   #endHandOver: (() => void) | undefined;
+  /** From a hand-over until we know which partitions are ours. */
+  #isJoining = false;
   #problem: string | undefined = "has not joined its consumer group yet";
   #commitTimer: Timer | undefined;
   #commits = Promise.resolve();
@@ -296,6 +298,7 @@ class RecordConsumer implements Consumer {
       await this.#commitFinished();
     };
     await settledWithin(finishActive(), this.#options.sessionTimeoutMs / 2);
+    this.#isJoining = true;
   }
 
   /**
@@ -315,8 +318,7 @@ class RecordConsumer implements Consumer {
       else this.#assignments.set(partition, newAssignment());
     }
     this.#problem = undefined;
-    this.#endHandOver?.();
-    this.#endHandOver = undefined;
+    this.#goOn();
     logger.info("the consumer has joined its group", {
       "messaging.consumer.group.name": this.#options.groupId,
       "orderflow.partitions": assigned.join(","),
@@ -331,8 +333,14 @@ class RecordConsumer implements Consumer {
 
   #giveBackAll(reason: string): void {
     for (const partition of this.#assignments.keys()) this.#giveBack(partition, reason);
+    this.#goOn();
+  }
+
+  /** Ends what {@link #handOver} began. */
+  #goOn(): void {
     this.#endHandOver?.();
     this.#endHandOver = undefined;
+    this.#isJoining = false;
   }
 
   // --- Records: hand them on, and commit what is finished -----------------------------------------
@@ -411,7 +419,11 @@ class RecordConsumer implements Consumer {
     assignment.inHand.add(inHand);
   }
 
-  /** Commits what is finished; one commit after the other. A failure is left to the next commit. */
+  /**
+   * Commits what is finished; one commit after the other. A failure is left to the next commit. Nothing is
+   * committed while the group is joined anew: the broker refuses, and kafkajs would try again as the member
+   * that it is by then, in a partition that another has taken over and is ahead in.
+   */
   #commitFinished(): Promise<void> {
     this.#isCommitting = true;
     this.#commits = this.#commits
@@ -425,7 +437,7 @@ class RecordConsumer implements Consumer {
       const offset = tracker.committable();
       return offset === undefined ? [] : [{ partition, offset, tracker }];
     });
-    if (positions.length === 0 || this.#session === undefined) return;
+    if (positions.length === 0 || this.#session === undefined || this.#isJoining) return;
     try {
       await this.#session.commit(positions);
       for (const { tracker, offset } of positions) tracker.commit(offset);
