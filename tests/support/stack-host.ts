@@ -39,7 +39,7 @@ async function startAll(otlpUrl: string): Promise<StackAddresses> {
     env: {
       OTEL_EXPORTER_OTLP_ENDPOINT: otlpUrl,
       OTEL_BSP_SCHEDULE_DELAY: "50",
-      OTEL_METRIC_EXPORT_INTERVAL: "1000",
+      OTEL_METRIC_EXPORT_INTERVAL: "3000",
       OTEL_METRIC_EXPORT_TIMEOUT: "1000",
       ORDERFLOW_CODE_LOCATION: "on",
       ORDERFLOW_OPEN_SPANS: "on",
