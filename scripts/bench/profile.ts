@@ -22,7 +22,7 @@ const PARTS: readonly (readonly [part: string, files: readonly string[]])[] = [
   ["sending spans", ["speed/block-sender", "otlp-exporter-base/", "BatchSpanProcessor"]],
   ["metrics: SDK", ["sdk-metrics/"]],
   ["spans: ours", ["speed/"]],
-  ["spans: SDK", ["sdk-trace/", "setup/precise-start"]],
+  ["spans: SDK", ["sdk-trace/", "setup/precise-start", "setup/clock"]],
   ["propagation", ["telemetry/propagation", "W3CTraceContext", "W3CBaggage"]],
   ["passing context on", ["api/build/src/context", "api/build/src/api/context"]],
   ["our layer", ["lib/telemetry/"]],

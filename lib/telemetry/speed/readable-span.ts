@@ -4,7 +4,7 @@ import { SpanStatusCode } from "@opentelemetry/api";
 import type { InstrumentationScope } from "@opentelemetry/core";
 import type { Resource } from "@opentelemetry/resources";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
-import { hrTimeOf } from "./clock.ts";
+import { hrTimeOf } from "../setup/clock.ts";
 import { wordText } from "./ids.ts";
 import type { RecordedSpan } from "./recorded-span.ts";
 

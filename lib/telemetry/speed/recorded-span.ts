@@ -22,7 +22,7 @@ import {
 import { isAttributeValue, isTimeInput, sanitizeAttributes } from "@opentelemetry/core";
 import type { SpanLimits } from "@opentelemetry/sdk-trace-base";
 import { templateOf, type AttributeTemplate } from "./attribute-template.ts";
-import { clockOffsetMs, givenTime, hrTimeOf } from "./clock.ts";
+import { clockOffsetMs, givenTime, hrTimeOf } from "../setup/clock.ts";
 import { randomWord, wordText, type TraceId } from "./ids.ts";
 
 export interface SpanEvent {
