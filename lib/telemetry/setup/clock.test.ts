@@ -12,6 +12,29 @@ test("times that are taken one after the other stand in that order, finer than a
   expect(new Set(times).size).toBeGreaterThan(new Set(times.map(Math.floor)).size);
 });
 
+test("after a step back the clock goes on from there, and makes no further one", async () => {
+  const real = Date.now;
+  const clock = spyOn(Date, "now");
+  try {
+    for (let round = 0; round < 20; round++) {
+      clock.mockImplementation(() => real() + 1_000);
+      await Bun.sleep(2);
+      nowMs();
+      clock.mockImplementation(real);
+      await Bun.sleep(2);
+      nowMs();
+      const offsets = new Set<number>();
+      for (let look = 0; look < 5; look++) {
+        offsets.add(clockOffsetMs(performance.now()));
+        await Bun.sleep(1.1);
+      }
+      expect(offsets.size).toBe(1);
+    }
+  } finally {
+    clock.mockRestore();
+  }
+});
+
 test("a step of the wall clock is followed within a millisecond, back and forth", async () => {
   const real = Date.now;
   const clock = spyOn(Date, "now");
@@ -23,6 +46,8 @@ test("a step of the wall clock is followed within a millisecond, back and forth"
     }
   } finally {
     clock.mockRestore();
+    await Bun.sleep(2);
+    nowMs(); // the clock is everyone's: it is set back
   }
 });
 

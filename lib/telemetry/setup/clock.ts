@@ -7,6 +7,8 @@ import type { HrTime, TimeInput } from "@opentelemetry/api";
 
 /** So long the two are taken to agree after they were compared. */
 const TRUST_MS = 1;
+/** So far apart they may be: less would be a step between two spans for nothing. */
+const DIFFERENCE_MAX_MS = 1;
 
 let offsetMs = Date.now() - performance.now();
 let comparedMs = performance.now();
@@ -16,21 +18,19 @@ let comparedMs = performance.now();
  * @param monotonicMs a reading of just now
  */
 export function clockOffsetMs(monotonicMs: number): number {
-  if (monotonicMs - comparedMs < TRUST_MS) return offsetMs;
-  comparedMs = monotonicMs;
-  const wallMs = Date.now();
-  const oursMs = monotonicMs + offsetMs;
-  if (oursMs < wallMs - 1 || oursMs > wallMs + 1) setClock();
+  if (monotonicMs - comparedMs >= TRUST_MS) compareClocks();
   return offsetMs;
 }
 
-function setClock(): void {
-  // The wall clock is read on both sides: the process may lose the processor between two readings.
+function compareClocks(): void {
+  // The wall clock is read on both sides: the process may lose the processor between two readings. It tells
+  // whole milliseconds, and may be one ahead of what it says.
   const earliestMs = Date.now();
-  const oursMs = performance.now() + offsetMs;
+  comparedMs = performance.now();
   const latestMs = Date.now() + 1;
-  if (oursMs < earliestMs) offsetMs += earliestMs - oursMs;
-  else if (oursMs > latestMs) offsetMs -= oursMs - latestMs;
+  const oursMs = comparedMs + offsetMs;
+  if (oursMs < earliestMs - DIFFERENCE_MAX_MS) offsetMs += earliestMs - oursMs;
+  else if (oursMs > latestMs + DIFFERENCE_MAX_MS) offsetMs -= oursMs - latestMs;
 }
 
 /** Milliseconds since 1970 as the API's pair of seconds and nanoseconds. */
