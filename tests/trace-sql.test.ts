@@ -711,7 +711,8 @@ test.skipIf(!HAS_LEARNING)("a span leads to the line that made its statement", a
   }
   const source = (await Bun.file(import.meta.path).text()).split("\n");
   const lines = spans().map(({ attributes }) => {
-    expect(attributes["code.file.path"]).toBe("tests/trace-sql.test.ts");
+    // Relative to the project of the file that this process began with, which may be the layer's own.
+    expect(attributes["code.file.path"]).toEndWith("tests/trace-sql.test.ts");
     return source[Number(attributes["code.line.number"]) - 1]?.trim();
   });
   const [begin, savepoint] = [
