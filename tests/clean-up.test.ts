@@ -206,9 +206,8 @@ describe("the clean-up", () => {
         SELECT 1 FROM inventory.reservations ORDER BY updated_at, order_id LIMIT 1 FOR UPDATE`;
       replicas.push(...(await Promise.all([1, 2, 3].map(() => startInventory(postgresUrl)))));
       await until("all others are gone", async () => (await reservations(sql)) === 1);
-      const overdue = await metric(
-        replicas[0]!.url,
-        /^orderflow_cleanup_overdue_seconds\S* (.+)$/m,
+      const overdue = await until("it has looked", () =>
+        metric(replicas[0]!.url, /^orderflow_cleanup_overdue_seconds\S* (.+)$/m),
       );
       expect(overdue).toBeGreaterThan(DAY_MS / 1_000);
     });

@@ -85,15 +85,17 @@ test.concurrent(
 test.concurrent(
   "records that are fetched and still worked on are no problem, nor is a fetch that goes on",
   async () => {
-    // Longer than two looks take on a busy machine, and shorter than all of them.
-    const { watch, state } = watching({ limits: { ...LIMITS, tellAfterMs: 150 } });
+    // Far longer than two looks take on a busy machine.
+    const tellAfterMs = 600;
+    const { watch, state } = watching({ limits: { ...LIMITS, tellAfterMs } });
     state.end = 15n;
     state.fetched = 15n;
     await looks(state);
     expect(watch.problem).toBeUndefined();
     // Never up to the end, but always further.
     state.end = 1_000n;
-    for (let offset = 16n; offset < 40n; offset++) {
+    const untilMs = performance.now() + 1.5 * tellAfterMs;
+    for (let offset = 16n; performance.now() < untilMs; offset++) {
       state.fetched = offset;
       await looks(state, 2);
       expect(watch.problem).toBeUndefined();
