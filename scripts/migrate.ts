@@ -14,6 +14,7 @@ import {
   type Step,
 } from "#lib/migrate/index.ts";
 import { secret } from "#lib/service/config.ts";
+import { Interrupted, interruption } from "./shared/interruption.ts";
 
 const USAGE =
   "usage: bun run migrate up [N] | down [N] | version | force V | create NAME " +
@@ -22,12 +23,24 @@ const USAGE =
 /** The command line makes no sense; the usage line answers it. */
 class UsageError extends Error {}
 
+/** For the server to cancel the file that is at work. */
+const END_WITHIN_MS = 5_000;
+
+const signal = interruption(() => {
+  console.error("migrate: interrupted; ending what is at work");
+  setTimeout(() => process.exit(interruptedStatus()), END_WITHIN_MS).unref();
+});
+
 try {
   await run(process.argv.slice(2));
 } catch (error) {
   const isUsageError = error instanceof UsageError;
   console.error(isUsageError ? USAGE : `migrate: ${describe(error)}`);
-  process.exitCode = isUsageError ? 2 : 1;
+  process.exitCode = interruptedStatus() ?? (isUsageError ? 2 : 1);
+}
+
+function interruptedStatus(): number | undefined {
+  return signal.reason instanceof Interrupted ? signal.reason.exitStatus : undefined;
 }
 
 async function run(args: readonly string[]): Promise<void> {
@@ -70,6 +83,7 @@ function options(): MigrateOptions {
   return {
     postgresUrl,
     migrationsPath: migrationsPath(),
+    signal,
     onStep: printStep,
     onWarning: printWarning,
   };

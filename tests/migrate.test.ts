@@ -262,6 +262,40 @@ describe("the book", () => {
     expect(await readRows()).toEqual([{ version: "1", dirty: false }]);
   });
 
+  test("needs no right to create tables in public where it is there already", async () => {
+    const role = `app_${databaseName}`;
+    await query(`create role ${role} login password 'pw'`);
+    try {
+      await query(`create table public.schema_migrations
+        (version bigint not null primary key, dirty boolean not null)`);
+      await query("revoke create on schema public from public");
+      await query(`grant all on public.schema_migrations to ${role}`);
+      await query(`create schema app authorization ${role}`);
+      await writeMigrations({ "000001_t.up.sql": "create table app.t ();" });
+      const url = new URL(postgresUrl);
+      [url.username, url.password] = [role, "pw"];
+      const options = { postgresUrl: url.href, migrationsPath: folder };
+
+      expect(await migrateUp(options)).toEqual({ from: null, to: 1 });
+      expect(await migrateUp(options)).toEqual({ from: 1, to: 1 });
+      await forceVersion({ ...options, version: null });
+      expect(await readRows()).toEqual([]);
+    } finally {
+      await query(`drop owned by ${role} cascade`);
+      await query(`drop role ${role}`);
+    }
+  });
+
+  test("that somebody has dropped is not begun again", async () => {
+    await migrateUp({ postgresUrl });
+    await query("drop table public.schema_migrations");
+    const line = "the database has no public.schema_migrations, though";
+    await expect(migrateUp({ postgresUrl })).rejects.toThrow(line);
+    await query("drop table public.schema_migrations_applied");
+    await forceVersion({ postgresUrl, version: LATEST });
+    expect(await migrateUp({ postgresUrl })).toEqual({ from: LATEST, to: LATEST });
+  });
+
   test("never says that a file ran whose open transaction was then lost", async () => {
     await writeMigrations({ "000001_open.up.sql": "begin; create table public.t (id integer);" });
 
@@ -404,6 +438,26 @@ describe("a migration that comes under a lower number than the database has reac
   });
 });
 
+describe("a migration whose files are gone", () => {
+  test("cannot be undone, and is not passed over", async () => {
+    await writeMigrations({
+      "000001_a.up.sql": "create table public.a ();",
+      "000001_a.down.sql": "drop table public.a;",
+      "000002_b.up.sql": "create table public.b ();",
+      "000003_c.up.sql": "create table public.c ();",
+      "000003_c.down.sql": "drop table public.c;",
+    });
+    const options = { postgresUrl, migrationsPath: folder };
+    await migrateUp(options);
+    await rm(join(folder, "000002_b.up.sql"));
+
+    await expect(migrateDown({ ...options, stepsMax: 2 })).rejects.toThrow(
+      `version 2 has run, and no migration in ${folder} has it: it cannot be undone`,
+    );
+    expect(await readRows()).toEqual([{ version: "3", dirty: false }]);
+  });
+});
+
 describe("a migration that fails", () => {
   test("is undone, leaves the database dirty, and goes through after force", async () => {
     await writeMigrations({
@@ -421,7 +475,7 @@ describe("a migration that fails", () => {
     expect(await readRows()).toEqual([{ version: "2", dirty: true }]);
     expect(await query("select to_regclass('public.half') as half")).toEqual([{ half: null }]);
 
-    const dirtyLine = "the database is dirty at version 2: 000002_bad.up.sql stopped half-way";
+    const dirtyLine = "the database is dirty at version 2: 000002_bad.up.sql was begun";
     await expect(migrateUp(options)).rejects.toThrow(dirtyLine);
     await expect(migrateDown({ ...options, stepsMax: 1 })).rejects.toThrow(dirtyLine);
 
@@ -443,7 +497,7 @@ describe("a migration that fails", () => {
     );
     expect(await readRows()).toEqual([{ version: "-1", dirty: true }]);
     await expect(migrateUp(options)).rejects.toThrow(
-      "dirty at version -1: 000001_a.down.sql stopped",
+      "dirty at version -1: 000001_a.down.sql was begun",
     );
   });
 
@@ -483,7 +537,9 @@ describe("a run", () => {
           and pid <> pg_backend_pid();`,
     });
 
-    await expect(migrateUp({ postgresUrl, migrationsPath: folder })).rejects.toThrow("PostgreSQL:");
+    await expect(migrateUp({ postgresUrl, migrationsPath: folder })).rejects.toThrow(
+      /^000001_end_others.up.sql has run, but the book could not be written: .* force 1" says so$/,
+    );
     expect(await readRows()).toEqual([{ version: "1", dirty: true }]);
   });
 
@@ -524,6 +580,45 @@ describe("a run", () => {
     } finally {
       await proxy.stop();
     }
+  });
+});
+
+describe("a run that is ended while its file is at work", () => {
+  const files = {
+    "000001_a.up.sql": "create table public.counted as select 0 as n;",
+    "000002_slow.up.sql": "select pg_sleep(1.5); update public.counted set n = n + 1;",
+    "000003_b.up.sql": "create table public.b ();",
+  };
+
+  test("by kill -9: the next one waits until the server has done with it", async () => {
+    await writeMigrations(files);
+    const killed = spawnMigrate({ MIGRATIONS_PATH: folder }, "up");
+    await until(slowFileIsAtWork);
+    killed.kill("SIGKILL");
+    await killed.exited;
+
+    const options = { postgresUrl, migrationsPath: folder };
+    await expect(migrateUp({ ...options, lockWaitMs: 0 })).rejects.toThrow(
+      /^the server is still at work on the file of a run that has ended \(its session is \d+\)/,
+    );
+    await expect(migrateUp(options)).rejects.toThrow("000002_slow.up.sql was begun");
+    expect(await query("select n from public.counted")).toEqual([{ n: 1 }]);
+  });
+
+  test("by Ctrl-C: the file is cancelled, none follows, and it says so", async () => {
+    await writeMigrations(files);
+    const interrupted = spawnMigrate({ MIGRATIONS_PATH: folder }, "up");
+    await until(slowFileIsAtWork);
+    interrupted.kill("SIGINT");
+
+    expect(await interrupted.exited).toBe(130);
+    expect(await interrupted.stderr.text()).toContain(
+      "000002_slow.up.sql: canceling statement due to user request (57014). The database is now dirty",
+    );
+    expect(await query("select n from public.counted")).toEqual([{ n: 0 }]);
+    await forceVersion({ postgresUrl, migrationsPath: folder, version: 1 });
+    expect(await migrateUp({ postgresUrl, migrationsPath: folder })).toEqual({ from: 1, to: 3 });
+    expect(await query("select n from public.counted")).toEqual([{ n: 1 }]);
   });
 });
 
@@ -724,16 +819,27 @@ async function run(...args: string[]): Promise<{ status: number; out: string; er
   return await runWith({}, ...args);
 }
 
-async function runWith(
-  env: Record<string, string | undefined>,
-  ...args: string[]
-): Promise<{ status: number; out: string; err: string }> {
-  const child = Bun.spawn([process.execPath, "scripts/migrate.ts", ...args], {
+async function slowFileIsAtWork(): Promise<boolean> {
+  const found = await query(
+    "select 1 from pg_stat_activity where state = 'active' and query like 'select pg_sleep(1.5)%'",
+  );
+  return found.length > 0;
+}
+
+function spawnMigrate(env: Record<string, string | undefined>, ...args: string[]) {
+  return Bun.spawn([process.execPath, "scripts/migrate.ts", ...args], {
     cwd: PROJECT,
     env: { ...process.env, POSTGRES_URL: postgresUrl, MIGRATIONS_PATH: undefined, ...env },
     stdout: "pipe",
     stderr: "pipe",
   });
+}
+
+async function runWith(
+  env: Record<string, string | undefined>,
+  ...args: string[]
+): Promise<{ status: number; out: string; err: string }> {
+  const child = spawnMigrate(env, ...args);
   const [out, err, status] = await Promise.all([
     child.stdout.text(),
     child.stderr.text(),

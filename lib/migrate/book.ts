@@ -3,12 +3,13 @@
 // under a lower number, and so has not.
 
 import type { MigrationSession } from "./connection.ts";
+import { MigrateError } from "./errors.ts";
 
 /** What the book says. */
 export interface BookEntry {
   /** Version the schema is at, or was on its way to where `dirty`; null before the first. */
   readonly version: number | null;
-  /** True from before a file runs until after it: where it stays true, a file stopped half-way. */
+  /** True from before a file runs until after it: where it stays true, nobody knows how far it came. */
   readonly dirty: boolean;
 }
 
@@ -23,21 +24,34 @@ export const NO_VERSION = -1;
 
 /**
  * Creates the book and the list where they are missing. Call it under the migration lock.
+ * @returns whether there is a list: whoever may not create tables in public has none
+ * @throws MigrateError where there is a list and no book: somebody has dropped it
  * @see https://github.com/golang-migrate/migrate/blob/v4.19.0/database/postgres/postgres.go
  */
-export async function ensureBook(session: MigrationSession): Promise<void> {
+export async function ensureBook(session: MigrationSession): Promise<boolean> {
+  const hasList = await tableExists(session, LIST);
   // Asked first, since CREATE … IF NOT EXISTS needs the right to create even where there is nothing
   // to do.
   if (!(await tableExists(session, BOOK))) {
+    if (hasList && (await readVersions(session)).length > 0) throw new MigrateError(NO_BOOK);
     await session.ask(
       `create table if not exists ${BOOK} (version bigint not null primary key, dirty boolean not null)`,
     );
   }
-  if (await tableExists(session, LIST)) return;
+  if (hasList) return true;
+  const [may] = await session.ask<{ create: boolean }>(
+    `select has_schema_privilege('public', 'CREATE') as create`,
+  );
+  if (may?.create !== true) return false;
   await session.ask(
     `create table if not exists ${LIST} (version bigint not null primary key, applied_at timestamptz not null default now())`,
   );
+  return true;
 }
+
+const NO_BOOK =
+  `the database has no ${BOOK}, though ${LIST} says that migrations have run: bring the schema to a ` +
+  `version by hand, drop the list as well, then name the version with "bun run migrate force V"`;
 
 /** Reads the book; a database without one is before the first migration. */
 export async function readBook(session: MigrationSession): Promise<BookEntry> {
@@ -53,14 +67,18 @@ export async function readBook(session: MigrationSession): Promise<BookEntry> {
 }
 
 /** Replaces the book's row, in one transaction, as golang-migrate does. */
-export async function writeBook(session: MigrationSession, entry: BookEntry): Promise<void> {
+export async function writeBook(
+  session: MigrationSession,
+  entry: BookEntry,
+  hasList: boolean,
+): Promise<void> {
   const { version, dirty } = entry;
   // A clean "before the first" is an empty book; a dirty one must be seen, so it gets a row.
   const insert =
     version === null && !dirty
       ? ""
       : `insert into ${BOOK} (version, dirty) values (${version ?? NO_VERSION}, ${dirty});`;
-  const list = dirty ? "" : listSql(version, version === null ? [] : [version]);
+  const list = dirty || !hasList ? "" : listSql(version, version === null ? [] : [version]);
   await session.ask(`begin; truncate ${BOOK}; ${insert} ${list} commit`);
 }
 
@@ -76,17 +94,13 @@ export async function readList(
   version: number | null,
   known: readonly number[],
 ): Promise<Set<number>> {
-  const list = async () =>
-    (await session.ask<{ version: string }>(`select version from ${LIST}`)).map((row) =>
-      Number(row.version),
-    );
   // What it has not seen is taken to be what golang-migrate ran: all above the last that it has.
-  const last = Math.max(NO_VERSION, ...(await list()));
+  const last = Math.max(NO_VERSION, ...(await readVersions(session)));
   const unseen = known.filter(
     (one) => version !== null && (one === version || (one > last && one < version)),
   );
   await writeList(session, version, unseen);
-  return new Set(await list());
+  return new Set(await readVersions(session));
 }
 
 /** Says that all of these have run, whoever ran them. */
@@ -103,6 +117,11 @@ function listSql(version: number | null, added: readonly number[]): string {
   const values = added.map((one) => `(${one})`).join(", ");
   const insert = values && `insert into ${LIST} (version) values ${values} on conflict do nothing;`;
   return `delete from ${LIST} where version > ${version ?? NO_VERSION}; ${insert}`;
+}
+
+async function readVersions(session: MigrationSession): Promise<number[]> {
+  const rows = await session.ask<{ version: string }>(`select version from ${LIST}`);
+  return rows.map(({ version }) => Number(version));
 }
 
 async function tableExists(session: MigrationSession, table: string): Promise<boolean> {

@@ -28,13 +28,17 @@ export interface MigrateLimits {
 
 const DEFAULT_LIMITS: MigrateLimits = { answerMs: 60_000, watchMs: 30_000 };
 
-/** The session of a run that no file has touched: what it locks, it holds. */
-export interface MigrationSession {
+/** A session in which the tool's own statements run. */
+export interface AskingSession {
   /**
    * Runs a statement of the tool's own.
    * @throws SQL.PostgresError; MigrateError where there is no answer in time
    */
   ask<Row>(text: string): Promise<Row[]>;
+}
+
+/** The session of a run that no file has touched: what it locks, it holds. */
+export interface MigrationSession extends AskingSession {
   /**
    * Opens a session for one file, which is as new: a role, a search_path or a time limit that the file
    * sets is gone with it, and so is a temporary table.
@@ -44,7 +48,9 @@ export interface MigrationSession {
 }
 
 /** A session that one migration file has for itself. */
-export interface FileSession extends AsyncDisposable {
+export interface FileSession extends AskingSession, AsyncDisposable {
+  /** The server process's number. */
+  readonly pid: number;
   /**
    * Runs the file, and commits what it left open. It may rightly take hours, so that there is no limit,
    * but the server is asked every now and then whether the session is still there.
@@ -153,8 +159,9 @@ async function openFileSession(
   const { pool, reserved } = await connect(postgresUrl, address);
   const close = () => pool.close({ timeout: 0 });
   try {
-    const asked = reserved.unsafe<SessionIdentity[]>(IDENTITY_SQL).execute();
-    const [identity] = await answerInTime(asked, answerMs);
+    const ask = <Row>(text: string) => answerInTime<Row>(reserved.unsafe(text), answerMs);
+    const [identity] = await ask<SessionIdentity>(IDENTITY_SQL);
+    if (identity === undefined) throw new MigrateError("the server does not know its own session");
     const isThere = () => hasSession(postgresUrl, address, identity, answerMs);
     const runAll = async (text: string) => {
       await reserved.unsafe(text);
@@ -162,6 +169,8 @@ async function openFileSession(
       await reserved.unsafe("commit");
     };
     return {
+      ask,
+      pid: identity.pid,
       run: (text) => whileSessionLives(runAll(text), isThere, watchMs),
       [Symbol.asyncDispose]: close,
     };
@@ -175,7 +184,7 @@ async function openFileSession(
 async function hasSession(
   postgresUrl: string,
   address: string,
-  identity: SessionIdentity | undefined,
+  identity: SessionIdentity,
   answerMs: number,
 ): Promise<boolean> {
   const { pool, reserved } = await connect(postgresUrl, address);
@@ -183,7 +192,7 @@ async function hasSession(
     const answer = reserved<{ found: boolean }[]>`
       select exists (
         select from pg_stat_activity
-        where pid = ${identity?.pid} and backend_start::text = ${identity?.startedAt}
+        where pid = ${identity.pid} and backend_start::text = ${identity.startedAt}
       ) as found`;
     const [row] = await answerInTime(answer, answerMs);
     return row?.found === true;

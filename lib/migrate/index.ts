@@ -4,7 +4,7 @@
 // version    the number of the migration applied last; what the schema is "at"
 // book       table public.schema_migrations: one row, the version and whether it is dirty
 // list       table public.schema_migrations_applied, our own: which migrations have run
-// dirty      a file stopped half-way; a person has to look before anything else runs
+// dirty      a file was begun and its end is not in the book; a person has to look before anything else runs
 
 export type { BookEntry } from "./book.ts";
 export { createMigration, isMigrationName } from "./create.ts";

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -34,6 +34,19 @@ test("a README or a folder beside the migrations is left alone", async () => {
   await mkdir(join(folder, "000002_folder.up.sql"));
 
   expect((await readMigrations(folder)).map((migration) => migration.version)).toEqual([1]);
+});
+
+test("a link counts as the file that it leads to; one that leads to none is refused by name", async () => {
+  await writeFiles("real.txt");
+  await symlink(join(folder, "real.txt"), join(folder, "000001_link.up.sql"));
+  expect((await readMigrations(folder)).map((migration) => migration.upFile)).toEqual([
+    "000001_link.up.sql",
+  ]);
+  for (const target of [folder, join(folder, "nothing")]) {
+    await symlink(target, join(folder, "000002_link.up.sql"));
+    await expect(readMigrations(folder)).rejects.toThrow("000002_link.up.sql in");
+    await rm(join(folder, "000002_link.up.sql"));
+  }
 });
 
 test.each([

@@ -1,7 +1,7 @@
 // The folder of migration files: which migrations there are, and in what order.
 
-import { readdir } from "node:fs/promises";
-import { resolve } from "node:path";
+import { readdir, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { MigrateError } from "./errors.ts";
@@ -79,11 +79,16 @@ export function resolveMigrationsFolder(path: string | undefined): string {
 async function listFiles(folder: string): Promise<string[]> {
   try {
     const entries = await readdir(folder, { withFileTypes: true });
-    return entries
-      .filter((entry) => !entry.isDirectory())
-      .map((entry) => entry.name)
-      .sort();
+    const files = entries.filter((entry) => !entry.isDirectory());
+    // A link counts as what it leads to; a pipe would be waited for.
+    for (const { name } of files.filter((entry) => !entry.isFile())) {
+      if (!LOOKS_LIKE_MIGRATION.test(name)) continue;
+      const target = await stat(join(folder, name)).catch(() => undefined);
+      if (!target?.isFile()) throw new MigrateError(`${name} in ${folder} is no file`);
+    }
+    return files.map((entry) => entry.name).sort();
   } catch (error) {
+    if (error instanceof MigrateError) throw error;
     const code = error instanceof Error && "code" in error ? error.code : "unreadable";
     throw new MigrateError(`cannot read the migrations folder ${folder} (${code})`, {
       cause: error,

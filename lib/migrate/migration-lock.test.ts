@@ -14,12 +14,12 @@ test.each([
 });
 
 test("a lock that was not ours any more when it was given back is an error", async () => {
-  const answers = [{ locked: true }, { was_ours: false }];
+  const answers = [{ locked: true }, { locked: true }, {}, { was_ours: false }];
   const session = { ask: async () => [answers.shift()] as never[], openFile: notAsked };
 
-  await expect(withMigrationLock(session, "orderflow", 0, async () => {})).rejects.toThrow(
-    "the migration lock was not ours any more",
-  );
+  await expect(
+    withMigrationLock(session, "orderflow", { waitMs: 0 }, async () => {}),
+  ).rejects.toThrow("the migration lock was not ours any more");
 });
 
 function notAsked(): never {

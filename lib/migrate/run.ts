@@ -22,7 +22,7 @@ import {
 } from "./connection.ts";
 import { MigrateError } from "./errors.ts";
 import { readMigrations, resolveMigrationsFolder, type Migration } from "./migration-files.ts";
-import { LOCK_WAIT_MS, withMigrationLock } from "./migration-lock.ts";
+import { holdFileLock, LOCK_WAIT_MS, withMigrationLock } from "./migration-lock.ts";
 import { planDown, planUp, type Step } from "./steps.ts";
 
 /** Where to run, and from which files. */
@@ -33,6 +33,8 @@ export interface MigrateOptions {
   readonly migrationsPath?: string | undefined;
   /** How long to wait for another run to end. @default 15_000 */
   readonly lockWaitMs?: number | undefined;
+  /** Ends the run: a file that is at work is cancelled, and none is begun after it. */
+  readonly signal?: AbortSignal | undefined;
   /** Bounds of each wait for the server. */
   readonly limits?: MigrateLimits | undefined;
   /** Told of what is not wrong with this run, but with the migrations: in one line. */
@@ -63,7 +65,7 @@ export async function migrateUp(
     const steps = planUp(migrations, from, options.stepsMax);
     const to = steps.at(-1)?.to ?? from;
     if (to === null) throw new MigrateError(`there are no migrations in ${run.folder}`);
-    await runSteps(run, steps, options.onStep);
+    await runSteps(run, steps, options);
     return { from, to };
   });
 }
@@ -79,9 +81,18 @@ export async function migrateDown(
 ): Promise<{ from: number | null; to: number | null }> {
   return await runLocked(options, async (run) => {
     const from = await readCleanVersion(run);
-    const { migrations } = await withoutPassedOver(run, from);
+    const { migrations, applied } = await withoutPassedOver(run, from);
     const steps = planDown(migrations, from, options.stepsMax);
-    await runSteps(run, steps, options.onStep);
+    const to = steps.at(-1)?.to ?? NO_VERSION;
+    const lost = [...applied].find(
+      (version) => version > to && !migrations.some((one) => one.version === version),
+    );
+    if (lost !== undefined) {
+      throw new MigrateError(
+        `version ${lost} has run, and no migration in ${run.folder} has it: it cannot be undone`,
+      );
+    }
+    await runSteps(run, steps, options);
     const last = steps.at(-1);
     return { from, to: last === undefined ? from : last.to };
   });
@@ -105,11 +116,12 @@ export async function forceVersion(
   options: MigrateOptions & { readonly version: number | null },
 ): Promise<void> {
   const { version } = options;
-  await runLocked(options, async ({ session, migrations, folder }) => {
+  await runLocked(options, async ({ session, hasList, migrations, folder }) => {
     if (version !== null && !migrations.some((migration) => migration.version === version)) {
       throw new MigrateError(`no migration in ${folder} has version ${version}`);
     }
-    await writeBook(session, { version, dirty: false });
+    await writeBook(session, { version, dirty: false }, hasList);
+    if (!hasList) return;
     const applied = migrations.map((migration) => migration.version);
     await writeList(
       session,
@@ -121,6 +133,9 @@ export async function forceVersion(
 
 interface Run {
   readonly session: MigrationSession;
+  readonly databaseName: string;
+  /** Whether our own list is there; without it nothing is known of migrations that came late. */
+  readonly hasList: boolean;
   readonly folder: string;
   readonly migrations: readonly Migration[];
 }
@@ -128,10 +143,11 @@ interface Run {
 async function runLocked<T>(options: MigrateOptions, work: (run: Run) => Promise<T>): Promise<T> {
   const folder = resolveMigrationsFolder(options.migrationsPath);
   const migrations = await readMigrations(folder);
+  const lockWait = { waitMs: options.lockWaitMs ?? LOCK_WAIT_MS, signal: options.signal };
   const run = (session: MigrationSession, databaseName: string) =>
-    withMigrationLock(session, databaseName, options.lockWaitMs ?? LOCK_WAIT_MS, async () => {
-      await ensureBook(session);
-      return await work({ session, folder, migrations });
+    withMigrationLock(session, databaseName, lockWait, async () => {
+      const hasList = await ensureBook(session);
+      return await work({ session, databaseName, hasList, folder, migrations });
     });
   return await withConnection(options.postgresUrl, run, options.limits);
 }
@@ -149,23 +165,24 @@ async function readCleanVersion({ session, folder, migrations }: Run): Promise<n
 
 /** Those that came under a lower number than the database had reached are no step of any way. */
 async function withoutPassedOver(
-  { session, migrations }: Run,
+  { session, hasList, migrations }: Run,
   current: number | null,
-): Promise<{ migrations: Migration[]; passedOver: Migration[] }> {
+): Promise<{ migrations: Migration[]; passedOver: Migration[]; applied: Set<number> }> {
   const versions = migrations.map(({ version }) => version);
-  const applied = await readList(session, current, versions);
+  const applied = hasList ? await readList(session, current, versions) : new Set(versions);
   const isPassedOver = ({ version }: Migration) =>
     current !== null && version <= current && !applied.has(version);
   return {
     migrations: migrations.filter((migration) => !isPassedOver(migration)),
     passedOver: migrations.filter(isPassedOver),
+    applied,
   };
 }
 
 async function runSteps(
-  { session, folder }: Run,
+  { session, databaseName, hasList, folder }: Run,
   steps: readonly Step[],
-  onStep: MigrateOptions["onStep"],
+  { signal, onStep }: MigrateOptions,
 ): Promise<void> {
   // All of them first: what cannot be read must not be found when half of the way is done.
   const files = await Promise.all(
@@ -174,15 +191,26 @@ async function runSteps(
   for (const { step, statements } of files) {
     const startMs = performance.now();
     await using file = await session.openFile();
-    await writeBook(session, { version: step.to, dirty: true });
+    await holdFileLock(file, databaseName);
+    if (signal?.aborted) throw new MigrateError(`interrupted before ${step.file}`);
+    await writeBook(session, { version: step.to, dirty: true }, hasList);
+    const cancel = () =>
+      void session.ask(`select pg_cancel_backend(${file.pid})`).catch(() => undefined);
+    signal?.addEventListener("abort", cancel, { once: true });
     try {
       // The whole file in one simple query: PostgreSQL runs it as one transaction, unless the file
       // commits by itself. No time limit: a large backfill may rightly take hours.
       await file.run(statements);
     } catch (error) {
       throw new MigrateError(describeFailure(step, statements, error), { cause: error });
+    } finally {
+      signal?.removeEventListener("abort", cancel);
     }
-    await writeBook(session, { version: step.to, dirty: false });
+    try {
+      await writeBook(session, { version: step.to, dirty: false }, hasList);
+    } catch (error) {
+      throw new MigrateError(describeUnwritten(step, error), { cause: error });
+    }
     onStep?.(step, performance.now() - startMs);
   }
 }
@@ -202,13 +230,24 @@ async function readStatements(folder: string, file: string): Promise<string> {
 }
 
 function describeFailure(step: Step, statements: string, error: unknown): string {
-  const reason = error instanceof SQL.PostgresError ? describePostgresError(error) : String(error);
+  const reason = reasonOf(error);
   const line = error instanceof SQL.PostgresError ? lineOf(statements, error.position) : null;
   const where = line === null ? step.file : `${step.file}, line ${line}`;
   return (
     `${where}: ${reason}. The database is now dirty at version ${step.to ?? NO_VERSION}; ` +
     `if nothing of the file stayed, "bun run migrate force ${step.from ?? NO_VERSION}" repairs it`
   );
+}
+
+function describeUnwritten(step: Step, error: unknown): string {
+  return (
+    `${step.file} has run, but the book could not be written: ${reasonOf(error)}. Once it can be, ` +
+    `"bun run migrate force ${step.to ?? NO_VERSION}" says so`
+  );
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof SQL.PostgresError ? describePostgresError(error) : String(error);
 }
 
 // The book names the version that the failed file led to, not the file: either the way up to it,
@@ -219,8 +258,9 @@ function describeDirty(version: number | null, migrations: readonly Migration[])
   const known = version === null || index >= 0;
   const files = known ? suspects.filter((file) => typeof file === "string").join(" or ") : "a file";
   return (
-    `the database is dirty at version ${version ?? NO_VERSION}: ${files} stopped half-way; bring ` +
-    `the schema to a version by hand, then name it with "bun run migrate force V"`
+    `the database is dirty at version ${version ?? NO_VERSION}: ${files} was begun, and ` +
+    "the book does not say how far it came; bring the schema to a version by hand, then name it with " +
+    `"bun run migrate force V"`
   );
 }
 
