@@ -6,7 +6,7 @@ import { ConfigError, integer, type Env } from "#lib/service/config.ts";
 import { parseCommand, UsageError } from "./command-line.ts";
 import { inSeconds } from "./shared/figures.ts";
 import { isGatewayUp, placeOrder, readStatus } from "./shared/gateway.ts";
-import { interruption } from "./shared/interruption.ts";
+import { Interrupted, interruption } from "./shared/interruption.ts";
 import { runLoad, type LoadReport } from "./traffic/load.ts";
 import { MIX_DEFAULT, orderOf, parseMix, plentiful, unknownItem } from "./traffic/mix.ts";
 
@@ -30,12 +30,12 @@ a latency counts from when its request came (no coordinated omission).
 `;
 const OPTIONS = {
   rate: { type: "string" },
-  duration: { type: "string", default: "10" },
-  mix: { type: "string", default: MIX_DEFAULT },
-  "in-flight": { type: "string", default: "256" },
+  duration: { type: "string" },
+  mix: { type: "string" },
+  "in-flight": { type: "string" },
   "p95-max": { type: "string" },
   "p99-max": { type: "string" },
-  "failed-max": { type: "string", default: "0" },
+  "failed-max": { type: "string" },
   help: { type: "boolean", short: "h", default: false },
 } as const;
 
@@ -74,32 +74,39 @@ async function main(args: string[]): Promise<number> {
     return 0;
   }
   const config = loadConfig(process.env);
-  const rate = values.rate === undefined ? undefined : number("rate", values.rate, 0.1, 10_000);
+  const { rate, help: _, ...ofALoad } = values;
+  const [needless] = Object.keys(ofALoad);
+  if (rate === undefined && needless !== undefined) {
+    throw new UsageError(`--${needless} needs --rate`);
+  }
   const load = {
-    seconds: number("duration", values.duration, 0.1, 86_400),
-    mix: parseMix(values.mix),
-    inFlightMax: Math.round(number("in-flight", values["in-flight"], 1, 10_000)),
+    rate: number("rate", rate ?? "1", 0.1, 10_000),
+    seconds: number("duration", values.duration ?? "10", 0.1, 86_400),
+    mix: parseMix(values.mix ?? MIX_DEFAULT),
+    inFlightMax: Math.round(number("in-flight", values["in-flight"] ?? "256", 1, 10_000)),
   };
+  const latencyLimit = (name: "p95-max" | "p99-max") =>
+    values[name] === undefined ? Number.POSITIVE_INFINITY : number(name, values[name], 0, 1e6);
   const limits: Limits = {
-    p95: values["p95-max"] === undefined ? undefined : number("p95-max", values["p95-max"], 0, 1e6),
-    p99: values["p99-max"] === undefined ? undefined : number("p99-max", values["p99-max"], 0, 1e6),
-    failedPercent: number("failed-max", values["failed-max"], 0, 100),
+    p95: latencyLimit("p95-max"),
+    p99: latencyLimit("p99-max"),
+    failedPercent: number("failed-max", values["failed-max"] ?? "0", 0, 100),
   };
   if (!(await isGatewayUp(config.gatewayUrl))) {
-    console.error(
-      `no gateway answers at ${config.gatewayUrl} (GATEWAY_URL); bun run demo starts one`,
-    );
+    const address = withoutPassword(config.gatewayUrl);
+    console.error(`no gateway answers at ${address} (GATEWAY_URL); bun run demo starts one`);
     return 1;
   }
   if (rate === undefined) return await placeOneByOne(config);
-  const report = await runLoad({
-    ...load,
-    rate,
-    gatewayUrl: config.gatewayUrl,
-    signal: interruption(() => {}),
-    onProgress: showProgress,
-  });
-  return tell(report, limits);
+  const signal = interruption(() => showProgress("interrupted; waiting for what is under way"));
+  const onProgress = (line: string) => {
+    if (!signal.aborted) showProgress(line);
+  };
+  const report = await runLoad({ ...load, gatewayUrl: config.gatewayUrl, signal, onProgress });
+  const status = tell(report, limits);
+  if (!(signal.reason instanceof Interrupted)) return status;
+  console.log("✗ interrupted before its end");
+  return signal.reason.exitStatus;
 }
 
 /** @throws UsageError that names the option */
@@ -118,8 +125,8 @@ function showProgress(line: string): void {
 
 /** Above which a load has failed; latencies in milliseconds. */
 interface Limits {
-  readonly p95: number | undefined;
-  readonly p99: number | undefined;
+  readonly p95: number;
+  readonly p99: number;
   readonly failedPercent: number;
 }
 
@@ -135,15 +142,17 @@ function tell(report: LoadReport, limits: Limits): number {
     ...(failedPercent > limits.failedPercent
       ? [`${failedPercent.toFixed(2)} % failed, above ${limits.failedPercent} %`]
       : []),
-    ...(p95 > (limits.p95 ?? Number.POSITIVE_INFINITY)
-      ? [`p95 is ${p95.toFixed(1)} ms, above ${limits.p95} ms`]
-      : []),
-    ...(p99 > (limits.p99 ?? Number.POSITIVE_INFINITY)
-      ? [`p99 is ${p99.toFixed(1)} ms, above ${limits.p99} ms`]
-      : []),
+    ...(p95 > limits.p95 ? [`p95 is ${p95.toFixed(1)} ms, above ${limits.p95} ms`] : []),
+    ...(p99 > limits.p99 ? [`p99 is ${p99.toFixed(1)} ms, above ${limits.p99} ms`] : []),
   ];
   for (const line of above) console.log(`✗ ${line}`);
   return above.length > 0 ? 1 : 0;
+}
+
+function withoutPassword(url: string): string {
+  const { username, password, host, protocol, pathname } = new URL(url);
+  if (username === "" && password === "") return url;
+  return `${protocol}//${host}${pathname === "/" ? "" : pathname}`;
 }
 
 /** @throws ConfigError that names the variable */

@@ -1,7 +1,7 @@
 /** bun run generate-traffic: orders one by one, and a load at a steady rate, against a gateway that does as it is told. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { freePort } from "#lib/embedded/free-port.ts";
-import { makeTraffic } from "./support/traffic.ts";
+import { makeTraffic, startTraffic } from "./support/traffic.ts";
 
 setDefaultTimeout(30_000);
 
@@ -13,6 +13,14 @@ describe("bun run generate-traffic", () => {
       `no gateway answers at ${gatewayUrl} (GATEWAY_URL); bun run demo starts one\n`,
     );
     expect(exitStatus).toBe(1);
+  });
+
+  test("never prints the password of GATEWAY_URL", async () => {
+    const port = freePort();
+    const GATEWAY_URL = `http://user:secret@localhost:${port}`;
+    const { stdout, stderr } = await makeTraffic({ GATEWAY_URL });
+    expect(stdout + stderr).toStartWith(`no gateway answers at http://localhost:${port} (`);
+    expect(stdout + stderr).not.toContain("secret");
   });
 
   test.each([
@@ -56,6 +64,9 @@ describe("bun run generate-traffic", () => {
     [["--rate", "1", "--duration", "1h"], "--duration must be a number"],
     [["--rate", "1", "--mix", "toString=1"], "--mix must be like order="],
     [["--rate", "1", "--mix", "order=0"], "--mix is of nothing"],
+    [["--rate", "1", "--mix", "order=1,order=2"], "--mix names order twice"],
+    [["--p99-max", "1"], "--p99-max needs --rate"],
+    [["--mix", "order=1"], "--mix needs --rate"],
     [["--speed", "1"], "--speed"],
     [["fast"], "unknown: fast"],
   ])("answers %j with what is wrong, its usage and status 2", async (args, text) => {
@@ -134,6 +145,25 @@ describe("bun run generate-traffic", () => {
     // Counted from when they were sent, one of 100 would be slow.
     expect(stdout).toMatch(/^✗ p95 is \d{3,}\.\d ms, above 250 ms$/m);
     expect(exitStatus).toBe(1);
+  });
+
+  test("that is interrupted says so, and passes for no load that was within its limits", async () => {
+    let asked = 0;
+    const underWay = Promise.withResolvers<void>();
+    using gateway = startGateway(() => {
+      if (++asked === 5) underWay.resolve();
+      return Response.json([]);
+    });
+    const load = startTraffic({ GATEWAY_URL: gateway.url.origin }, [
+      "--rate=50",
+      "--duration=60",
+      "--mix=nplus1=1",
+    ]);
+    await underWay.promise;
+    load.kill("SIGINT");
+    expect(await load.exited).toBe(130);
+    expect(await load.stdout.text()).toEndWith("✗ interrupted before its end\n");
+    expect(await load.stderr.text()).toContain("interrupted; waiting for what is under way");
   });
 
   test("does not work the queue off for ever before a gateway that is too slow", async () => {

@@ -97,7 +97,8 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
   await arrivals.stop();
   clearInterval(progress);
 
-  const elapsed = seconds();
+  // The last one may come, and be answered, before its second is over.
+  const elapsed = options.signal.aborted ? seconds() : Math.max(seconds(), options.seconds);
   const rows = [...kinds, ["all", all] as const].filter(([, { answered }]) => answered > 0);
   return {
     answered: all.answered,

@@ -39,6 +39,7 @@ export const MIX_DEFAULT = "order=60,unknown=7,scarce=3,read=25,nplus1=5";
 /** @param text `order=60,read=40`: what is not named does not come */
 export function parseMix(text: string): Mix {
   const mix = Object.fromEntries(KIND_NAMES.map((name) => [name, 0])) as Record<KindName, number>;
+  const named = new Set<string>();
   for (const part of text.split(",")) {
     const [name = "", share = ""] = part.split("=").map((word) => word.trim());
     if (!Object.hasOwn(mix, name) || !/^\d{1,6}$/.test(share)) {
@@ -46,6 +47,8 @@ export function parseMix(text: string): Mix {
         `--mix must be like ${MIX_DEFAULT}, of the kinds ${KIND_NAMES.join(", ")}`,
       );
     }
+    if (named.has(name)) throw new UsageError(`--mix names ${name} twice`);
+    named.add(name);
     mix[name as KindName] = Number(share);
   }
   if (KIND_NAMES.every((name) => mix[name] === 0)) throw new UsageError("--mix is of nothing");
