@@ -37,6 +37,9 @@ const ROOT = join(import.meta.dir, "..");
 const LOGS_FOLDER = join(ROOT, ".orderflow/logs");
 const SAME_CTRL_C_MS = 300;
 
+/** Variables by which a trace may rightly be none, or a part of one. */
+const TRACE_SWITCHES = ["OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER", "OTEL_TRACES_SAMPLER"];
+
 interface Options {
   readonly once: boolean;
   readonly json: boolean;
@@ -160,6 +163,8 @@ async function showFirstOrder(
   else say(renderWaterfall(found.trace, terminal()));
   if (found.missing.length > 0) {
     say(["the trace is not whole; missing:", ...found.missing].join("\n  "));
+    const given = TRACE_SWITCHES.filter((name) => process.env[name]);
+    if (given.length > 0) say(`What the environment says of traces: ${given.join(", ")}`);
   }
   return found;
 }

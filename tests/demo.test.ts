@@ -92,7 +92,7 @@ describe("bun run demo --once", () => {
   });
 
   test("--json writes the whole trace as one JSON document, and nothing else, to standard output", async () => {
-    const demo = startDemo(["--json"]);
+    const demo = startDemo(["--json"], { PGDATABASE: "none", PGSSLMODE: "require" });
     expect(await demo.exitStatus).toBe(0);
     const trace = JSON.parse(demo.stdout()) as OtlpTrace;
     expect(isWholeTrace(trace)).toEqual([]);
@@ -116,7 +116,7 @@ describe("a start that cannot succeed", () => {
     expect(demo.stdout()).toBe("");
     expect(demo.stderr()).toBe(
       `port ${taken.port}, for the inventory service, is in use; ` +
-        "INVENTORY_PORT moves it (0: any free port)\nPORTS=free moves all of them\n",
+        "INVENTORY_PORT moves it (0: any free port)\nPORTS=free, without variables of their own, moves all of them\n",
     );
     expect(await readdir(temporaryFolder)).toEqual([]);
   });
@@ -127,7 +127,7 @@ describe("a start that cannot succeed", () => {
     expect(await demo.exitStatus).toBe(1);
     expect(demo.stderr()).toBe(
       `port ${port}, for the Kafka broker, is already meant for the gateway; ` +
-        "KAFKA_PORT moves it (0: any free port)\nPORTS=free moves all of them\n",
+        "KAFKA_PORT moves it (0: any free port)\nPORTS=free, without variables of their own, moves all of them\n",
     );
   });
 

@@ -682,6 +682,12 @@ describe("bun run migrate", () => {
     expectOneLine(err, "POSTGRES_URL and POSTGRES_URL_FILE are both set");
   });
 
+  test("works in the database that the URL names, whatever PGDATABASE says", async () => {
+    const { status, out } = await runWith({ PGDATABASE: "postgres" }, "up");
+    expect([status, out.split("\n").at(-2)]).toEqual([0, `version ${LATEST}`]);
+    expect(await readRows()).toEqual([{ version: String(LATEST), dirty: false }]);
+  });
+
   test("force writes a version and runs nothing", async () => {
     expect(await run("force", "3")).toEqual({ status: 0, out: "version 3\n", err: "" });
     expect(await run("version")).toEqual({ status: 0, out: "3\n", err: "" });

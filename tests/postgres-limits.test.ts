@@ -44,6 +44,17 @@ test("every connection has a bound for statements, locks and idle transactions, 
   expect(found).toEqual({ ...BOUNDS, keepalive: "30", unacknowledged: "30000" });
 });
 
+test("a connection leads to the database that its URL names, whatever PGDATABASE says", async () => {
+  process.env["PGDATABASE"] = "postgres";
+  try {
+    const database = open(postgres.url).untraced;
+    const [found] = await database.run("SELECT current_database()::text AS name", []);
+    expect(found).toEqual({ name: "orderflow" });
+  } finally {
+    delete process.env["PGDATABASE"];
+  }
+});
+
 test(
   "a lock that another one keeps is waited for with a bound, and the caller is told to try again",
   async () => {

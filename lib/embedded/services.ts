@@ -189,7 +189,7 @@ function environmentOf(
 
 /** Ours, but what one service is or needs is not the others' business. */
 const NOT_INHERITED =
-  /^(OTEL_EXPORTER_.*|OTEL_SERVICE_NAME|OTEL_RESOURCE_ATTRIBUTES|POSTGRES_.*|KAFKA_.*|.*_SERVICE_URL)$/;
+  /^(OTEL_EXPORTER_.*|OTEL_SERVICE_NAME|OTEL_RESOURCE_ATTRIBUTES|POSTGRES_.*|PG[A-Z]+|KAFKA_.*|.*_SERVICE_URL)$/;
 
 function inherited(): Record<string, string> {
   const entries = Object.entries(process.env).flatMap(([name, value]) =>

@@ -4,6 +4,7 @@
 import { SQL, type ReservedSQL } from "bun";
 
 import {
+  databaseOf,
   DIRECT_MARK,
   IS_DIRECT_SQL,
   isParameterRefused,
@@ -128,6 +129,7 @@ async function connect(
 ): Promise<Connected> {
   const pool = new SQL({
     url: postgresUrl,
+    database: databaseOf(postgresUrl),
     max: 1,
     connectionTimeout: CONNECT_TIMEOUT_S,
     connection: { application_name: "orderflow-migrate", ...DIRECT_MARK, ...keepAlive },

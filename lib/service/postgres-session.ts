@@ -4,6 +4,7 @@
  */
 import { SQL } from "bun";
 import type { ReservedSQL } from "bun";
+import { databaseOf } from "./postgres-startup.ts";
 import { connectionClosed, type Session } from "./pooled-connection.ts";
 
 export interface SessionOptions {
@@ -21,6 +22,7 @@ export interface SessionOptions {
 export function openPostgresSession(options: SessionOptions, onClosed: () => void): Session {
   const sql = new SQL({
     url: options.url,
+    database: databaseOf(options.url),
     max: 1,
     prepare: options.prepare,
     connectionTimeout: options.connectTimeoutS,

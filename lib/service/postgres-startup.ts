@@ -33,6 +33,15 @@ export const DIRECT_MARK = { "orderflow.direct": "on" } as const;
 /** SQL that is true where the mark has come through to the server, on this very session. */
 export const IS_DIRECT_SQL = "coalesce(current_setting('orderflow.direct', true), '') = 'on'";
 
+/**
+ * The database that a connection URL names, for the driver's option of that name: Bun 1.4.5 takes
+ * PGDATABASE before what stands in the URL, and so would work in another one than it was told to.
+ * @param url `postgres://user:password@host:port/database`
+ */
+export function databaseOf(url: string): string {
+  return decodeURIComponent(new URL(url).pathname.slice(1));
+}
+
 /** undefined_object, invalid_parameter_value, insufficient_privilege */
 const PARAMETER_REFUSED = new Set(["42704", "22023", "42501"]);
 const PROTOCOL_VIOLATION = "08P01";

@@ -80,7 +80,8 @@ export async function checkPorts(ports: Ports): Promise<void> {
     for (const { release } of holders.values()) release();
   }
   if (complaints.length === 0) return;
-  throw new PortsError([...complaints, "PORTS=free moves all of them"].join("\n"));
+  const all = "PORTS=free, without variables of their own, moves all of them";
+  throw new PortsError([...complaints, all].join("\n"));
 }
 
 /** @returns why the port cannot be listened on, undefined where it can */

@@ -67,8 +67,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     startTraceStore({ otlpPort: ports.otlp, queryPort: ports.jaeger }),
     ({ queryUrl }) => queryUrl,
   );
+  // Whatever PGSSLMODE says: it is not of the demo's own server.
   const migrated = postgres.then(({ url }) =>
-    timed("migrations", migrateUp({ postgresUrl: url }), ({ to }) => `version ${to}`),
+    timed(
+      "migrations",
+      migrateUp({ postgresUrl: `${url}?sslmode=disable` }),
+      ({ to }) => `version ${to}`,
+    ),
   );
   const services = store.then(({ otlpUrl }) =>
     startServices({
