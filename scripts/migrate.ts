@@ -72,6 +72,9 @@ async function run(args: readonly string[]): Promise<void> {
       console.log(relative(process.cwd(), paths.upPath));
       return console.log(relative(process.cwd(), paths.downPath));
     }
+    case "--help":
+    case "-h":
+      return console.log(USAGE);
     default:
       throw new UsageError();
   }

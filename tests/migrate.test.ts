@@ -702,6 +702,12 @@ describe("bun run migrate", () => {
     expect(await run("version")).toEqual({ status: 0, out: "3 (dirty)\n", err: "" });
   });
 
+  test("answers --help with its usage", async () => {
+    const { status, out, err } = await runWith({}, "--help");
+    expect([status, err]).toEqual([0, ""]);
+    expect(out).toStartWith("usage: bun run migrate up [N]");
+  });
+
   test("create needs no database", async () => {
     const { status } = await runWith(
       { POSTGRES_URL: undefined, MIGRATIONS_PATH: `file://${folder}` },
