@@ -17,6 +17,7 @@ COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json bunfig.toml tsconfig.json ./
 COPY migrations ./migrations
 COPY scripts/command-line.ts scripts/migrate.ts scripts/dead-letters.ts scripts/orders.ts ./scripts/
+COPY scripts/shared/interruption.ts ./scripts/shared/
 COPY lib ./lib
 COPY services ./services
 

@@ -2,7 +2,7 @@
 // installed; scripts/check-stack goes further where the programs are there.
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "bun:test";
 import { brokerList, loadServiceConfig, postgresUrl, serviceUrl } from "#lib/service/config.ts";
 import {
@@ -196,7 +196,7 @@ describe("Dockerfile", async () => {
     for (const script of scripts) {
       const { imports } = new Bun.Transpiler({ loader: "ts" }).scan(await readText(script));
       const beside = imports
-        .map(({ path }) => (path.startsWith(".") ? join("scripts", path) : ""))
+        .map(({ path }) => (path.startsWith(".") ? join(dirname(script), path) : ""))
         .filter((path) => path.startsWith("scripts/"));
       expect([script, scripts]).toEqual([script, expect.arrayContaining(beside)]);
     }

@@ -14,7 +14,6 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { SQL } from "bun";
-import { databaseOf } from "#lib/service/postgres-startup.ts";
 import { freePort } from "./free-port.ts";
 
 /** What {@link startPostgres} may be told; everything has a default. */
@@ -271,7 +270,7 @@ async function becomesReady(server: Supervised): Promise<boolean> {
 
 async function createDatabase(url: string): Promise<void> {
   // What PGDATABASE and PGSSLMODE say is not of this server.
-  const sql = new SQL(url, { max: 1, database: databaseOf(url), tls: false });
+  const sql = new SQL(url, { max: 1, database: "postgres", tls: false });
   try {
     const found = await sql`SELECT 1 FROM pg_catalog.pg_database WHERE datname = ${DATABASE}`;
     if (found.length === 0) await sql.unsafe(`CREATE DATABASE ${DATABASE}`);
