@@ -122,6 +122,15 @@ test("a Retry-After beyond the time limit is not waited for", async () => {
   expect(arrived).toHaveLength(1);
 });
 
+// By itself: those that are concurrent share their warnings.
+test("a second try that succeeds is worth no warning", async () => {
+  const { arrived, url } = collector(status(503), () => new Response());
+  const soon = { firstMs: 10, factor: 1, maxMs: 10, jitter: 0 };
+  expect(await senderTo(url, {}, soon).send(BODIES, LONG_MS)).toEqual({});
+  expect(arrived).toHaveLength(2);
+  expect(warnings).toEqual([]);
+});
+
 describe.concurrent("after a wait", () => {
   test.each([429, 502, 503, 504])("%i is tried again, after about a second", async (code) => {
     const { arrived, url } = collector(status(code), () => new Response());
@@ -129,7 +138,6 @@ describe.concurrent("after a wait", () => {
     const [first, second] = arrived;
     expect((second?.atMs ?? 0) - (first?.atMs ?? 0)).toBeGreaterThan(700);
     expect(String(second?.body)).toBe("one two");
-    expect(warnings).toEqual([]);
   });
 
   test.each([
@@ -168,7 +176,6 @@ test("an answer of more than 4 MiB is given up", async () => {
   });
 });
 
-// Not right after the others, whose warnings are counted: neighbours that are concurrent run at once.
 describe.concurrent("at the time limit", () => {
   /** A second try that comes soon, and a third one that would come too late. */
   const secondSoon = { firstMs: 200, factor: 1_000, maxMs: LONG_MS, jitter: 0 };
