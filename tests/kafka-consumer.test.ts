@@ -194,6 +194,25 @@ async function committedOffset(names: Names, partition = 0): Promise<string | un
   }
 }
 
+/** Of partitions 0 and 1. */
+async function committedOffsets(names: Names): Promise<(string | undefined)[]> {
+  return await Promise.all([0, 1].map((partition) => committedOffset(names, partition)));
+}
+
+/** A handler of records some of which need what is down, and how often each record was handled. */
+function downDependency(isNeededFor: (key: string) => boolean) {
+  const handled = new Map<string, number>();
+  const handle: ConsumerOptions["handle"] = async ({ key }, context) => {
+    while (isNeededFor(String(key)) && dependency.isDown) {
+      dependency.failing += 1;
+      await context.retry(new UnavailableError("503"));
+    }
+    handled.set(String(key), (handled.get(String(key)) ?? 0) + 1);
+  };
+  const dependency = { isDown: true, failing: 0, handled, handle };
+  return dependency;
+}
+
 /** Writes ten records a partition every 10 ms until stopped. */
 function produceAllTheTime(names: Names, partitions: number): { stop(): Promise<void> } {
   const stopping = new AbortController();
@@ -629,29 +648,19 @@ describe("consumer", () => {
   test("records that wait for another try stay with a consumer that keeps their partition", async () => {
     const names = freshNames();
     await createTopics(names, 2);
-    const handled = new Map<string, number>();
-    const dependency = { isDown: true };
-    let failing = 0;
-    const handle: ConsumerOptions["handle"] = async ({ key }, context) => {
-      while (String(key).endsWith("-0") && dependency.isDown) {
-        failing += 1;
-        await context.retry(new UnavailableError("503"));
-      }
-      handled.set(String(key), (handled.get(String(key)) ?? 0) + 1);
-    };
+    const dependency = downDependency((key) => key.endsWith("-0"));
+    const { handled, handle } = dependency;
     await produce(names, [...keysOf(0, 0, 20), ...keysOf(1, 0, 20)]);
     const first = consume(names, handle);
     await eventually("all but two are handled", () => handled.size === 38);
     const second = consume(names, handle);
     await eventually("both have joined", () => second.problem === undefined);
     await eventually("the first is back", () => first.problem === undefined);
-    const failingBefore = failing;
-    await eventually("both still try", () => failing > failingBefore + 4);
+    const failingBefore = dependency.failing;
+    await eventually("both still try", () => dependency.failing > failingBefore + 4);
     dependency.isDown = false;
-    await eventually(
-      "all is committed",
-      async () =>
-        (await committedOffset(names, 0)) === "20" && (await committedOffset(names, 1)) === "20",
+    await eventually("all is committed", async () =>
+      (await committedOffsets(names)).every((at) => at === "20"),
     );
     // One partition stayed: nothing of it twice. The other moved with 19 finished but not committable.
     const repeated = [...handled].filter(([, times]) => times > 1).map(([key]) => key.charAt(0));
@@ -663,19 +672,11 @@ describe("consumer", () => {
   test("what is committed after a rebalance, while the records are on their way once more, is not handled again", async () => {
     const names = freshNames();
     await createTopics(names, 2);
-    const handled = new Map<string, number>();
-    const dependency = { isDown: true };
-    let failing = 0;
-    const handle: ConsumerOptions["handle"] = async ({ key }, context) => {
-      while (dependency.isDown) {
-        failing += 1;
-        await context.retry(new UnavailableError("503"));
-      }
-      handled.set(String(key), (handled.get(String(key)) ?? 0) + 1);
-    };
+    const dependency = downDependency(() => true);
+    const { handled, handle } = dependency;
     await produce(names, [...keysOf(0, 0, 20), ...keysOf(1, 0, 20)]);
     const first = consume(names, handle);
-    await eventually("all fail", () => failing >= 40);
+    await eventually("all fail", () => dependency.failing >= 40);
 
     const fetches = holdFetched(names.topic);
     const second = consume(names, handle);
@@ -683,7 +684,7 @@ describe("consumer", () => {
     await eventually("both have asked for the records of one partition", () => fetches.held >= 2);
     dependency.isDown = false; // what the first has kept is finished now, and committed
     await eventually("a partition is committed", async () =>
-      (await Promise.all([0, 1].map((one) => committedOffset(names, one)))).includes("20"),
+      (await committedOffsets(names)).includes("20"),
     );
     fetches.release();
     await produce(names, ["0-after", "1-after"]);
@@ -716,9 +717,7 @@ describe("consumer", () => {
     await Bun.sleep(100); // five times as long as a finished record waits for its commit
     joining.release();
     await eventually("all is committed", async () =>
-      (await Promise.all([0, 1].map((one) => committedOffset(names, one)))).every(
-        (at) => at === "20",
-      ),
+      (await committedOffsets(names)).every((at) => at === "20"),
     );
     expect(second.problem).toBeUndefined();
     expect(joining.refusedCommits).toBe(0);

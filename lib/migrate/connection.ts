@@ -86,7 +86,7 @@ export async function withConnection<T>(
     return await work(session, databaseName);
   } catch (error) {
     if (!(error instanceof SQL.PostgresError)) throw error;
-    throw new MigrateError(`PostgreSQL: ${describePostgresError(error)}`, { cause: error });
+    throw new MigrateError(`PostgreSQL: ${reasonOf(error)}`, { cause: error });
   } finally {
     // At once: what is under way after a failure may never be answered.
     await pool.close({ timeout: 0 });
@@ -111,8 +111,9 @@ export function parsePostgresUrl(postgresUrl: string): { address: string; databa
   return { address: `${url.hostname || "localhost"}:${url.port || "5432"}`, databaseName };
 }
 
-/** PostgreSQL's message, detail and SQLSTATE on one line. */
-export function describePostgresError(error: SQL.PostgresError): string {
+/** An error in words: of PostgreSQL's its message, detail and SQLSTATE, on one line. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof SQL.PostgresError)) return String(error);
   const detail = error.detail ? `: ${error.detail}` : "";
   return `${error.message}${detail} (${error.errno ?? error.code})`.replaceAll(/\s+/g, " ");
 }
@@ -145,8 +146,7 @@ async function connect(
     }
     if (isRefusedByPooler(error)) throw new MigrateError(throughPooler(address), { cause: error });
     // Also errors that are not PostgreSQL's: a certificate that fails verification is a plain one.
-    const reason =
-      error instanceof SQL.PostgresError ? describePostgresError(error) : String(error);
+    const reason = reasonOf(error);
     throw new MigrateError(`cannot connect to PostgreSQL at ${address}: ${reason}`, {
       cause: error,
     });
@@ -231,7 +231,7 @@ function decodeDatabaseName(url: URL): string | null {
   try {
     // A stray % in user or password makes Bun's SQL throw a bare "URI error": find it here.
     decodeURIComponent(`${url.username}:${url.password}`);
-    return decodeURIComponent(url.pathname.slice(1));
+    return databaseOf(url.href);
   } catch {
     return null;
   }

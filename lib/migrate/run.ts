@@ -15,7 +15,7 @@ import {
   type BookEntry,
 } from "./book.ts";
 import {
-  describePostgresError,
+  reasonOf,
   withConnection,
   type MigrateLimits,
   type MigrationSession,
@@ -244,10 +244,6 @@ function describeUnwritten(step: Step, error: unknown): string {
     `${step.file} has run, but the book could not be written: ${reasonOf(error)}. Once it can be, ` +
     `"bun run migrate force ${step.to ?? NO_VERSION}" says so`
   );
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof SQL.PostgresError ? describePostgresError(error) : String(error);
 }
 
 // The book names the version that the failed file led to, not the file: either the way up to it,
