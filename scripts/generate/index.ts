@@ -21,6 +21,8 @@ import {
 } from "./kubernetes.ts";
 import { withSections, type Sections } from "./marks.ts";
 import {
+  ALERT_SECTIONS,
+  ALERT_TEST_SECTIONS,
   COMPOSE_SECTIONS,
   DOCKERFILE_SECTIONS,
   MAKEFILE_SECTIONS,
@@ -38,6 +40,8 @@ export const GENERATED: ReadonlyMap<string, Render> = new Map<string, Render>([
   ["Dockerfile", sections(DOCKERFILE_SECTIONS)],
   ["Makefile", sections(MAKEFILE_SECTIONS)],
   [join(PROMETHEUS_FOLDER, "prometheus.yml"), sections(PROMETHEUS_SECTIONS)],
+  [join(PROMETHEUS_FOLDER, "rules/alerts.yml"), sections(ALERT_SECTIONS)],
+  [join(PROMETHEUS_FOLDER, "rules/alerts.test.yml"), sections(ALERT_TEST_SECTIONS)],
   ...SERVICE_NAMES.map((name): [string, Render] => [
     manifest(`base/${name}.yaml`),
     (text) => (text ? withSections(text, serviceSections(name)) : newServiceFile(name)),

@@ -42,6 +42,24 @@ export const PROMETHEUS_SECTIONS: Sections = {
     }).join("\n"),
 };
 
+export const ALERT_SECTIONS: Sections = {
+  services: () => {
+    const absent = SERVICE_NAMES.map((name) => `absent(up{job="${name}"})`);
+    return `        expr: >-\n          ${absent.join("\n          or ")}`;
+  },
+};
+
+/** For the alerts' own test, in which these two do not. */
+export const ALERT_TEST_SECTIONS: Sections = {
+  "services that stay": () =>
+    SERVICE_NAMES.filter((name) => name !== "orders" && name !== "worker")
+      .map((name) => {
+        const instance = `${name}:${factsOf(name).port}`;
+        return `      - { series: 'up{job="${name}",instance="${instance}"}', values: "1x20" }`;
+      })
+      .join("\n"),
+};
+
 /** For docs/operations.md: the memory that containers may take, as docker-compose.yml has it. */
 export async function memoryTable(): Promise<string> {
   const compose = await readCompose("docker-compose.yml");

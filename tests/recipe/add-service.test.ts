@@ -65,6 +65,12 @@ describe("followed to its end", () => {
     expect(status, output).toBe(0);
   });
 
+  test("what is there of the stack's programs takes its files", async () => {
+    const parts = ["compose", "kubernetes", "prometheus"];
+    const { status, output } = await bun("scripts/check-stack/index.ts", ...parts);
+    expect(status, output).toBe(0);
+  });
+
   test("the demo's order goes through six services", async () => {
     const { status, output } = await bun("scripts/demo.ts", "--once");
     expect(status, output).toBe(0);
