@@ -2,6 +2,7 @@
 // bound, how soon a page is seen, and how smoothly a long trace scrolls.
 import { chromium, type Page } from "playwright-core";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
+import { ORDER_SERVICES } from "#lib/service/services.ts";
 import { wholeNumber } from "../command-line.ts";
 import { chromiumPath } from "../shared/chromium.ts";
 import { markdownTable, spreadOf } from "../shared/figures.ts";
@@ -54,15 +55,14 @@ function fill(store: TraceStore, spans: number): void {
 
 /** A trace as OTLP's JSON, of five services; much of it is the same in all, and some of it in none. */
 function traceOf(trace: number, count: number): string {
-  const services = ["gateway", "orders", "worker", "inventory", "email"];
   const traceId = (trace + 1).toString(16).padStart(32, "0");
   const startNs = 1_780_322_400_000_000_000n + BigInt(trace) * 1_000_000n;
-  const resourceSpans = services.map((service, at) => ({
+  const resourceSpans = ORDER_SERVICES.map((service, at) => ({
     resource: { attributes: [text("service.name", service), text("host.name", `host-${at}`)] },
     scopeSpans: [
       {
-        spans: Array.from({ length: Math.ceil(count / services.length) }, (_, i) => {
-          const index = i * services.length + at;
+        spans: Array.from({ length: Math.ceil(count / ORDER_SERVICES.length) }, (_, i) => {
+          const index = i * ORDER_SERVICES.length + at;
           const id = trace * count + index;
           return {
             traceId,

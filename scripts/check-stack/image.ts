@@ -9,6 +9,7 @@ import { chmod, cp, mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { freePort } from "#lib/embedded/free-port.ts";
+import { neededBy, SERVICE_NAMES, type ServiceName } from "#lib/service/services.ts";
 import { dockerIgnore } from "./docker-ignore.ts";
 import {
   execForm,
@@ -23,14 +24,11 @@ import { findTool, missing, run } from "./tools.ts";
 
 /** Entries of the image that need a variable, each with its arguments. */
 const NEED_VARIABLES = [
-  ["services/gateway/index.ts"],
-  ["services/orders/index.ts"],
-  ["services/inventory/index.ts"],
-  ["services/worker/index.ts"],
+  ...SERVICE_NAMES.filter(needsVariable).map((name) => [`services/${name}/index.ts`]),
   ["scripts/migrate.ts", "up"],
   ["scripts/dead-letters.ts", "list"],
   ["scripts/orders.ts", "list"],
-] as const;
+];
 const STOP_TIMEOUT_MS = 8_000;
 const HEALTHY_TIMEOUT_MS = 20_000;
 
@@ -119,7 +117,7 @@ async function start(image: Stage, root: string, report: Report): Promise<void> 
   const command = execForm(last("CMD")?.text ?? "") ?? [];
   const env = {
     ...environmentOf(image.instructions),
-    PATH: `${dirname(process.execPath)}:/usr/bin:/bin`,
+    PATH: `${await reachableBun(dirname(root))}:/usr/bin:/bin`,
     HOME: "/nonexistent",
     HOST: "127.0.0.1", // in a container it is 0.0.0.0; nobody else has to reach this one
     SERVICE: "email",
@@ -171,7 +169,7 @@ async function start(image: Stage, root: string, report: Report): Promise<void> 
  */
 async function loadAll(image: Stage, root: string, report: Report): Promise<void> {
   const workdir = join(root, image.instructions.find((one) => one.name === "WORKDIR")?.text ?? "/");
-  for (const [path, ...args] of NEED_VARIABLES) {
+  for (const [path = "", ...args] of NEED_VARIABLES) {
     const { status, output } = await run([process.execPath, path, ...args], {
       cwd: workdir,
       env: { PATH: "/usr/bin:/bin" },
@@ -180,6 +178,21 @@ async function loadAll(image: Stage, root: string, report: Report): Promise<void
     if (status !== 0 && named) report.ok(`${path} loads: "${named}"`);
     else report.fail(path, output);
   }
+}
+
+function needsVariable(name: ServiceName): boolean {
+  return Object.keys(neededBy(name, { postgres: String, kafka: String, url: String })).length > 0;
+}
+
+/**
+ * A copy of this Bun: the image's user need not be let into the folder in which it lies.
+ * @returns the copy's folder
+ */
+async function reachableBun(folder: string): Promise<string> {
+  const bin = join(folder, "bin");
+  await mkdir(bin);
+  await cp(process.execPath, join(bin, "bun"), { dereference: true });
+  return bin;
 }
 
 /** Root may write what is read-only; the image's user may not, and nor may this one. */
