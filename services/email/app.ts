@@ -2,22 +2,18 @@
 import type { createBaseApp } from "#lib/service/app.ts";
 import { BadInputError, UnavailableError } from "#lib/service/errors.ts";
 import { faultStrikes } from "#lib/service/faults.ts";
+import { readIdempotencyKey } from "#lib/service/idempotency-key.ts";
 import { emailSchema } from "#lib/orders/schemas.ts";
 import { logger } from "#lib/telemetry/logs/logger.ts";
 import type { Mailer } from "./mailer.ts";
 
-const IDEMPOTENCY_KEY_CHARACTERS_MAX = 255;
-
 export function addEmailRoutes(app: ReturnType<typeof createBaseApp>, mailer: Mailer) {
   app.post(
     "/send",
-    async ({ body, headers }) => {
+    async ({ body, request }) => {
       if (!body.to.slice(1, -1).includes("@"))
         throw new BadInputError("to must be an e-mail address");
-      const key = headers["idempotency-key"];
-      if (key !== undefined && (key === "" || key.length > IDEMPOTENCY_KEY_CHARACTERS_MAX)) {
-        throw new BadInputError("Idempotency-Key must have 1 to 255 characters");
-      }
+      const key = readIdempotencyKey(request.headers);
       if (faultStrikes("failing-email")) {
         throw new UnavailableError("the mail server takes no mail now; try again shortly");
       }
