@@ -3,6 +3,7 @@ import { createKafka } from "#lib/kafka/client.ts";
 import { loadKafkaConfig } from "#lib/kafka/config.ts";
 import { ConfigError, databaseConfig } from "#lib/service/config.ts";
 import { openDatabase } from "#lib/service/database.ts";
+import { SERVICE_NAMESPACE } from "#lib/service/services.ts";
 import { startTelemetry } from "#lib/telemetry/index.ts";
 import { errorText } from "#lib/telemetry/error-text.ts";
 import packageJson from "../package.json" with { type: "json" };
@@ -40,12 +41,14 @@ async function main(args: string[]): Promise<void> {
   if (values["dry-run"] && command === "list") throw new UsageError("list changes nothing anyway");
   if (values.json && command === "republish") throw new UsageError("--json is for list");
   const olderThanSeconds = secondsOf(values["older-than"]);
-  const database = openDatabase(databaseConfig(process.env), "orders-republish");
+  const name = "orders-republish";
+  const database = openDatabase(databaseConfig(process.env), name);
   const connection = loadKafkaConfig(process.env);
-  const kafka = createKafka({ connection, clientId: "orders-republish" });
+  const kafka = createKafka({ connection, clientId: name });
   // Without a collector there is no trace that the worker's spans could belong to: it begins one itself.
+  const { version } = packageJson;
   const telemetry = process.env["OTEL_EXPORTER_OTLP_ENDPOINT"]
-    ? startTelemetry({ name: "orders-republish", version: packageJson.version }, process.env)
+    ? startTelemetry({ name, version, namespace: SERVICE_NAMESPACE }, process.env)
     : undefined;
   try {
     const orders = createOrderRepository(database.sql);

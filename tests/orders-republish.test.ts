@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Partitioners } from "kafkajs";
 import { createKafka } from "#lib/kafka/client.ts";
 import { ensureTopics } from "#lib/kafka/topics.ts";
+import { attribute } from "#lib/embedded/traces/otlp.ts";
 import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
 import { insertOrder, waitForStatus } from "./support/api.ts";
 import { createDatabase } from "./support/conventions/flows.ts";
@@ -144,6 +145,11 @@ test("the event is the one that was lost, to the byte, and begins a trace where 
     "republish order",
   ]);
   expect(spans.find(({ name }) => name === "create order.created")?.spanId).toBe(spanId!);
+  const { resourceSpans = [] } = main.traces.trace(traceId) ?? {};
+  for (const { resource } of resourceSpans) {
+    expect(attribute(resource?.attributes, "service.name")).toBe("orders-republish");
+    expect(attribute(resource?.attributes, "service.namespace")).toBe("orderflow");
+  }
 });
 
 test("an order that is young, in the outbox, behind the lag or a dead letter is left alone, and told apart", async () => {

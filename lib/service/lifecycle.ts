@@ -12,7 +12,7 @@ import packageJson from "../../package.json" with { type: "json" };
 import { checkReadiness, createBaseApp, type BaseAppOptions, type ReadinessChecks } from "./app.ts";
 import { ConfigError, loadServiceConfig, type Env, type ServiceConfig } from "./config.ts";
 import { addFaultRoutes, loadFaults, switchFaults } from "./faults.ts";
-import { factsOf, type ServiceName } from "./services.ts";
+import { factsOf, SERVICE_NAMESPACE, type ServiceName } from "./services.ts";
 import { withTimeout } from "./timeout.ts";
 
 /** Everything ends within the contract's 8 s; the parts' bounds add up to less. */
@@ -45,7 +45,7 @@ export function startService<Config>(name: ServiceName, load: (env: Env) => Conf
   // A span's line is the service's that wanted it, not that of what all services share.
   preferCallersIn(["services/"]);
   const telemetry = startTelemetry(
-    { name, version: packageJson.version, namespace: "orderflow" },
+    { name, version: packageJson.version, namespace: SERVICE_NAMESPACE },
     process.env,
   );
   switchFaults(faults.on);

@@ -46,6 +46,9 @@ export const ORDER_SERVICES = [
   "email",
 ] as const satisfies readonly ServiceName[];
 
+/** What they are a part of: `service.namespace` of all their telemetry. */
+export const SERVICE_NAMESPACE = "orderflow";
+
 /** The same, for any of them. */
 export function factsOf(name: ServiceName): ServiceFacts {
   return SERVICES[name];
