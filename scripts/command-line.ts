@@ -6,7 +6,7 @@ export class UsageError extends Error {}
 
 /**
  * Runs a command on this process's arguments and ends the process: with status 0, or with 1 and what is
- * wrong on standard error.
+ * wrong on standard error. `--help` shows the usage.
  * @param describe what to say of an error that is no {@link UsageError}
  */
 export async function runCommand(
@@ -14,8 +14,10 @@ export async function runCommand(
   main: (args: string[]) => Promise<void>,
   describe: (error: unknown) => string,
 ): Promise<never> {
+  const args = Bun.argv.slice(2);
   try {
-    await main(Bun.argv.slice(2));
+    if (args.includes("--help") || args.includes("-h")) console.log(usage);
+    else await main(args);
     process.exit(0);
   } catch (error) {
     const isUsage = error instanceof UsageError;
