@@ -1,31 +1,33 @@
 // Makes traffic at the gateway: orders one by one, each with what becomes of it, or a load at a steady rate.
 
 import type { NewOrder, OrderStatus } from "#lib/orders/order.ts";
-import { ConfigError, integer, type Env } from "#lib/service/config.ts";
+import { ConfigError } from "#lib/service/config.ts";
 
 import { parseCommand, UsageError } from "./command-line.ts";
 import { inSeconds } from "./shared/figures.ts";
 import { isGatewayUp, placeOrder, readStatus } from "./shared/gateway.ts";
 import { Interrupted, interruption } from "./shared/interruption.ts";
+import { loadTrafficConfig, TRAFFIC_DEFAULTS, type TrafficConfig } from "./traffic/config.ts";
 import { runLoad, type LoadReport } from "./traffic/load.ts";
 import { MIX_DEFAULT, orderOf, parseMix, plentiful, unknownItem } from "./traffic/mix.ts";
 
+const LOAD_DEFAULTS = { duration: "10", inFlight: "256", failedMax: "0" } as const;
 const USAGE = `usage: bun run generate-traffic [--rate N] [options]
 
 Without --rate: places orders one by one, and shows what becomes of each.
 
-  GATEWAY_URL    where the gateway is (default http://localhost:8080)
-  ORDER_COUNT    how many orders (default 10)
-  SLEEP_SECONDS  how long to wait between them (default 1)
+  GATEWAY_URL    where the gateway is (default ${TRAFFIC_DEFAULTS.GATEWAY_URL})
+  ORDER_COUNT    how many orders (default ${TRAFFIC_DEFAULTS.ORDER_COUNT})
+  SLEEP_SECONDS  how long to wait between them (default ${TRAFFIC_DEFAULTS.SLEEP_SECONDS})
 
 With --rate: requests come at that rate, whether those before them were answered or not, so that
 a latency counts from when its request came (no coordinated omission).
 
   --rate N           requests a second, up to 10000
-  --duration S       for so many seconds (default 10)
+  --duration S       for so many seconds (default ${LOAD_DEFAULTS.duration})
   --mix KIND=N,…     shares of the kinds (default ${MIX_DEFAULT})
-  --in-flight N      at most so many at a time (default 256); more wait, and that counts
-  --p95-max MS  --p99-max MS  --failed-max PERCENT (default 0)
+  --in-flight N      at most so many at a time (default ${LOAD_DEFAULTS.inFlight}); more wait, and that counts
+  --p95-max MS  --p99-max MS  --failed-max PERCENT (default ${LOAD_DEFAULTS.failedMax})
                      the exit status is 1 where the load is above one of these
 `;
 const OPTIONS = {
@@ -48,12 +50,6 @@ const IN_HAND_MAX = 32;
 const UNKNOWN_ITEM_EVERY = 10;
 const UNKNOWN_ITEM_AT = 5;
 
-interface TrafficConfig {
-  readonly gatewayUrl: string;
-  readonly orderCount: number;
-  readonly sleepMs: number;
-}
-
 /** What became of an order; a failed one was not even taken. */
 type Outcome = OrderStatus | "failed";
 
@@ -73,7 +69,7 @@ async function main(args: string[]): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  const config = loadConfig(process.env);
+  const config = loadTrafficConfig(process.env);
   const { rate, help: _, ...ofALoad } = values;
   const [needless] = Object.keys(ofALoad);
   if (rate === undefined && needless !== undefined) {
@@ -81,16 +77,18 @@ async function main(args: string[]): Promise<number> {
   }
   const load = {
     rate: number("rate", rate ?? "1", 0.1, 10_000),
-    seconds: number("duration", values.duration ?? "10", 0.1, 86_400),
+    seconds: number("duration", values.duration ?? LOAD_DEFAULTS.duration, 0.1, 86_400),
     mix: parseMix(values.mix ?? MIX_DEFAULT),
-    inFlightMax: Math.round(number("in-flight", values["in-flight"] ?? "256", 1, 10_000)),
+    inFlightMax: Math.round(
+      number("in-flight", values["in-flight"] ?? LOAD_DEFAULTS.inFlight, 1, 10_000),
+    ),
   };
   const latencyLimit = (name: "p95-max" | "p99-max") =>
     values[name] === undefined ? Number.POSITIVE_INFINITY : number(name, values[name], 0, 1e6);
   const limits: Limits = {
     p95: latencyLimit("p95-max"),
     p99: latencyLimit("p99-max"),
-    failedPercent: number("failed-max", values["failed-max"] ?? "0", 0, 100),
+    failedPercent: number("failed-max", values["failed-max"] ?? LOAD_DEFAULTS.failedMax, 0, 100),
   };
   if (!(await isGatewayUp(config.gatewayUrl))) {
     const address = withoutPassword(config.gatewayUrl);
@@ -153,23 +151,6 @@ function withoutPassword(url: string): string {
   const { username, password, host, protocol, pathname } = new URL(url);
   if (username === "" && password === "") return url;
   return `${protocol}//${host}${pathname === "/" ? "" : pathname}`;
-}
-
-/** @throws ConfigError that names the variable */
-function loadConfig(env: Env): TrafficConfig {
-  const gatewayUrl = env["GATEWAY_URL"] || "http://localhost:8080";
-  if (!/^https?:$/.test(URL.parse(gatewayUrl)?.protocol ?? "")) {
-    throw new ConfigError("GATEWAY_URL must be an http(s) URL");
-  }
-  const sleepSeconds = env["SLEEP_SECONDS"] || "1";
-  if (!/^(\d{1,5}(\.\d{1,6})?|\.\d{1,6})$/.test(sleepSeconds)) {
-    throw new ConfigError("SLEEP_SECONDS must be a number from 0 to 99999, for example 0.5");
-  }
-  return {
-    gatewayUrl: gatewayUrl.replace(/\/+$/, ""),
-    orderCount: integer(env, "ORDER_COUNT", 10, { min: 1, max: 1_000_000 }),
-    sleepMs: Number(sleepSeconds) * 1_000,
-  };
 }
 
 /** @returns the exit status: 0 only where every order was settled */

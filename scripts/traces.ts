@@ -1,5 +1,6 @@
 // Traces in the terminal: listed, searched, followed, and drawn; of the demo's store, or of `bun run viewer`.
 import type { OtlpTrace } from "#lib/embedded/traces/otlp.ts";
+import { QUERY_PORT } from "#lib/embedded/traces/ports.ts";
 import { criticalPath, modelOf } from "#lib/embedded/viewer/model.ts";
 import type { WireFound, WireSummary, WireTrace } from "#lib/embedded/viewer/wire.ts";
 import { parseCommand, runCommand, UsageError } from "./command-line.ts";
@@ -13,7 +14,7 @@ const USAGE = `Usage:
 Options for list and follow:
   --text T  --service S  --operation O  --attribute KEY[=VALUE]  --status error|ok  --min 100ms  --max 2s
   --limit N (default 20)
---url says where the store is (default http://localhost:16686, or JAEGER_PORT).`;
+--url says where the store is (default http://localhost:${QUERY_PORT}, or JAEGER_PORT).`;
 
 const OPTIONS = {
   trace: { type: "string" },
@@ -25,7 +26,7 @@ const OPTIONS = {
   min: { type: "string" },
   max: { type: "string" },
   limit: { type: "string", default: "20" },
-  url: { type: "string", default: `http://localhost:${process.env["JAEGER_PORT"] || 16686}` },
+  url: { type: "string", default: `http://localhost:${process.env["JAEGER_PORT"] || QUERY_PORT}` },
 } as const;
 const LOOK_AGAIN_MS = 500;
 

@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { ImportError } from "#lib/embedded/traces/import.ts";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
+import { OTLP_PORT, QUERY_PORT } from "#lib/embedded/traces/ports.ts";
 import { ConfigError } from "#lib/service/config.ts";
 import { parseCommand, runCommand, UsageError } from "./command-line.ts";
 import { readPorts } from "./demo/ports.ts";
@@ -13,7 +14,7 @@ FILE: OTLP's JSON, one object or one a line, or what Jaeger's page saves; it is 
 Options:
   --keep FILE     holds what comes, an export a line, and shows what it holds already
   --source FOLDER whose files are shown where a span names a line of them (default: this folder)
-OTLP_PORT=4318 and JAEGER_PORT=16686 move it; 0 is any free port.`;
+OTLP_PORT=${OTLP_PORT} and JAEGER_PORT=${QUERY_PORT} move it; 0 is any free port.`;
 
 const OPTIONS = {
   keep: { type: "string" },

@@ -205,6 +205,34 @@ describe.each(KUSTOMIZATIONS)("deploy/kubernetes/%s", (folder) => {
       expect(container.ports).toEqual([{ name: "http", containerPort: PORTS[name] }]);
       expect(loadServiceConfig(env, 0)).toMatchObject({ port: PORTS[name], host: "0.0.0.0" });
       expect(compose.services[name]?.environment?.["PORT"]).toBe(PORTS[name]);
+      expect(named("Deployment", name).spec?.template?.metadata.annotations).toEqual({
+        "prometheus.io/scrape": "true",
+        "prometheus.io/path": "/metrics",
+        "prometheus.io/port": String(PORTS[name]),
+      });
+    }
+  });
+
+  test("runs the servers that compose runs, with the same settings where they have to be", () => {
+    for (const set of ofKind("StatefulSet")) {
+      const server = compose.services[nameOf(set)];
+      const container = onlyContainer(podOf(set));
+      expect(container.image).toBe(server?.image ?? "");
+      if (nameOf(set) === "postgres") {
+        expect(container.args).toEqual(server?.command ?? []);
+        continue;
+      }
+      const settings = server?.environment ?? {};
+      expect(environment(container, objects)).toEqual(
+        Object.fromEntries(
+          Object.entries(settings).map(([name, value]) => [name, asInPods(name, String(value))]),
+        ),
+      );
+      const [, port] = /INTERNAL:\/\/:(\d+)/.exec(String(settings["KAFKA_LISTENERS"])) ?? [];
+      expect(container.ports).toEqual([{ name: "kafka", containerPort: Number(port) }]);
+      // It asks itself under the name that it advertises.
+      const toItself = egressTo("kafka", (rule) => meets(rule.to ?? [], podLabels("kafka")));
+      expect(toItself).toEqual([Number(port)]);
     }
   });
 
@@ -569,6 +597,11 @@ function nameOf({ metadata }: KubernetesObject): string {
 
 function pathOf(probe: Probe | undefined): string | undefined {
   return probe?.httpGet?.path;
+}
+
+/** A setting of compose's Kafka: here no listener is for programs outside, and the volume has a folder more. */
+function asInPods(name: string, value: string): string {
+  return name === "KAFKA_LOG_DIRS" ? `${value}/logs` : value.replace(/,HOST:[^,]*$/, "");
 }
 
 /** How long until a probe that fails has its effect, in seconds. */

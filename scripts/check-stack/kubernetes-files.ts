@@ -45,6 +45,7 @@ export interface Container {
   readonly name: string;
   image: string;
   readonly command?: readonly string[];
+  readonly args?: readonly string[];
   readonly ports?: readonly { name: string; containerPort: number }[];
   readonly env?: readonly EnvironmentVariable[];
   readonly envFrom?: readonly { configMapRef?: { name: string }; secretRef?: { name: string } }[];
@@ -103,7 +104,10 @@ export interface KubernetesObject {
     /** Of what has pods; a Service's is a plain map of labels. */
     readonly selector?: Selector & Labels;
     readonly strategy?: { readonly rollingUpdate: Readonly<Record<string, number>> };
-    readonly template?: { readonly metadata: { readonly labels: Labels }; readonly spec: PodSpec };
+    readonly template?: {
+      readonly metadata: { readonly labels: Labels; readonly annotations?: Labels };
+      readonly spec: PodSpec;
+    };
     readonly replicas?: number;
     readonly ports?: readonly { name: string; port: number; targetPort: string }[];
     readonly scaleTargetRef?: { readonly kind?: string; readonly name: string };

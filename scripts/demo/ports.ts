@@ -1,4 +1,5 @@
 /** The demo's ports: where they come from, and whether they are free. */
+import { OTLP_PORT, QUERY_PORT } from "#lib/embedded/traces/ports.ts";
 import { integer, oneOf, type Env } from "#lib/service/config.ts";
 import { factsOf, SERVICE_NAMES, type ServiceName } from "#lib/service/services.ts";
 
@@ -28,13 +29,18 @@ const PORTS = {
       return [name, { variable: `${name.toUpperCase()}_PORT`, usual, what }];
     }),
   ) as Readonly<Record<ServiceName, Port>>),
-  otlp: { variable: "OTLP_PORT", usual: 4318, what: "receiving spans (OTLP)" },
-  jaeger: { variable: "JAEGER_PORT", usual: 16686, what: "the trace pages" },
+  otlp: { variable: "OTLP_PORT", usual: OTLP_PORT, what: "receiving spans (OTLP)" },
+  jaeger: { variable: "JAEGER_PORT", usual: QUERY_PORT, what: "the trace pages" },
   postgres: { variable: "POSTGRES_PORT", usual: 15432, what: "PostgreSQL" },
   kafka: { variable: "KAFKA_PORT", usual: 19092, what: "the Kafka broker" },
 } satisfies Readonly<Record<string, Port>>;
 
 const NAMES = Object.keys(PORTS) as PortName[];
+
+/** Where each listens that nothing moves. */
+export const USUAL_PORTS = Object.fromEntries(
+  NAMES.map((name) => [name, PORTS[name].usual]),
+) as Ports;
 
 /** The variables that move a port, each with its default. */
 export const PORT_VARIABLES = Object.values(PORTS).map(

@@ -14,6 +14,7 @@ import {
   type ServiceName,
 } from "#lib/service/services.ts";
 import { PORT_VARIABLES } from "../demo/ports.ts";
+import { TRAFFIC_DEFAULTS } from "../traffic/config.ts";
 import { markdownTable } from "./markdown-table.ts";
 
 type Loader = (env: Env) => unknown;
@@ -215,7 +216,9 @@ ${markdownTable(
     ["`bun run orders`", "`POSTGRES_URL`, `KAFKA_BROKERS` and their kin"],
     [
       "`bun run generate-traffic`",
-      "`GATEWAY_URL=http://localhost:8080`, `ORDER_COUNT=10`, `SLEEP_SECONDS=1`",
+      Object.entries(TRAFFIC_DEFAULTS)
+        .map(([name, value]) => `\`${name}=${value}\``)
+        .join(", "),
     ],
     [
       "`bun run test` and others",

@@ -1,7 +1,10 @@
 /** The gateway as the scripts use it: is it up, place an order, look at its status. */
 import type { NewOrder, Order, OrderStatus } from "#lib/orders/order.ts";
+import { factsOf } from "#lib/service/services.ts";
 import { randomHex } from "./random-hex.ts";
 
+/** Where it is on this machine, where nothing else is said. */
+export const GATEWAY_URL = `http://localhost:${factsOf("gateway").port}`;
 const REQUEST_TIMEOUT_MS = 10_000;
 const HEALTH_TIMEOUT_MS = 5_000;
 

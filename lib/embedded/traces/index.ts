@@ -9,6 +9,7 @@ import { OpenSpans } from "./open-spans.ts";
 import { answerPage } from "./page-bundle.ts";
 import { refuseForeign, urlOf } from "./own-requests.ts";
 import { createOtlpReceiver, type OtlpSink } from "./otlp-receiver.ts";
+import { OTLP_PORT, QUERY_PORT } from "./ports.ts";
 import { type StoredTrace, TraceRing, type TraceRingStats } from "./trace-ring.ts";
 import { IMPORT_PATH, LIVE_PATH, ViewApi } from "./view-api.ts";
 
@@ -19,9 +20,9 @@ export type { StoredTrace, TraceRingStats } from "./trace-ring.ts";
 export interface TraceStoreOptions {
   /** Address to listen on. @default "127.0.0.1" */
   readonly host?: string;
-  /** Port for OTLP/HTTP, 0 for a free one. @default 4318 */
+  /** Port for OTLP/HTTP, 0 for a free one. @default OTLP_PORT */
   readonly otlpPort?: number;
-  /** Port for the query API and the pages, 0 for a free one. @default 16686 */
+  /** Port for the query API and the pages, 0 for a free one. @default QUERY_PORT */
   readonly queryPort?: number;
   /** Traces that are kept; then the oldest goes. @default 2000 */
   readonly tracesMax?: number;
@@ -105,10 +106,10 @@ export async function startTraceStore(options: TraceStoreOptions = {}): Promise<
     sourceRoot: options.sourceRoot ?? process.cwd(),
     importText: importInto,
   });
-  const otlp = listen(host, options.otlpPort ?? 4318, receive);
+  const otlp = listen(host, options.otlpPort ?? OTLP_PORT, receive);
   let query: Server;
   try {
-    query = listen(host, options.queryPort ?? 16686, (request, server) => {
+    query = listen(host, options.queryPort ?? QUERY_PORT, (request, server) => {
       // A stream of changes says nothing for as long as nothing changes.
       if (urlOf(request).pathname === LIVE_PATH) server.timeout(request, 0);
       return answerQuery(ring, api, request);

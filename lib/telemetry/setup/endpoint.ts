@@ -6,7 +6,8 @@
 import { diag } from "@opentelemetry/api";
 import type { Env, Signal } from "./environment.ts";
 
-const DEFAULT_ENDPOINT = "http://localhost:4318";
+/** The specification's, for OTLP over HTTP. */
+export const DEFAULT_ENDPOINT = "http://localhost:4318";
 
 /** @param env usually process.env */
 export function endpointOf(env: Env, signal: Signal): URL {

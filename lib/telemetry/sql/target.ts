@@ -19,7 +19,7 @@ export interface ConnectionOptions {
   readonly filename?: string | URL | undefined;
 }
 
-const DEFAULT_PORTS: Readonly<Record<string, number>> = {
+export const DEFAULT_PORTS: Readonly<Record<string, number>> = {
   postgresql: 5432,
   mysql: 3306,
   mariadb: 3306,

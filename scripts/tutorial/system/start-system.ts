@@ -38,13 +38,14 @@ export interface SystemOptions extends Pick<
   readonly signal?: AbortSignal;
 }
 
-const PORTS: Readonly<Record<Program, number>> = {
+/** Where they listen, if told to and if it is free. */
+export const PROGRAM_PORTS: Readonly<Record<Program, number>> = {
   gateway: 4000,
   orders: 4001,
   shipping: 4002,
   worker: 4003,
 };
-const PROGRAMS = Object.keys(PORTS) as Program[];
+const PROGRAMS = Object.keys(PROGRAM_PORTS) as Program[];
 
 /** Who may call whom over HTTP, and so has a recording proxy before it. */
 const CALLS: readonly (readonly [from: Program, to: Program, variable: string])[] = [
@@ -275,7 +276,7 @@ const claimed = new Set<number>();
 
 function claimPorts(preferred: boolean): Readonly<Record<Program, number>> {
   const entries = PROGRAMS.map((program) => {
-    const own = PORTS[program];
+    const own = PROGRAM_PORTS[program];
     const port = preferred && !claimed.has(own) && isFree(own) ? own : freePort();
     claimed.add(port);
     return [program, port] as const;
