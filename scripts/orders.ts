@@ -9,6 +9,7 @@ import { errorText } from "#lib/telemetry/error-text.ts";
 import packageJson from "../package.json" with { type: "json" };
 import {
   locateOverdueOrders,
+  ORDERS_MAX,
   republishOrders,
   type LocatedOrder,
 } from "../services/orders/republish.ts";
@@ -80,6 +81,9 @@ function print(located: readonly LocatedOrder[], olderThanSeconds: number): void
   }
   for (const order of located) {
     console.log(`${order.id}  pending since ${order.createdAt}  ${placeText(order)}`);
+  }
+  if (located.length === ORDERS_MAX) {
+    console.log(`these are the ${ORDERS_MAX} oldest; republish them, and run it again for more`);
   }
 }
 

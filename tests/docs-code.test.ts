@@ -293,6 +293,9 @@ describe("the arrows of docs/architecture.md", () => {
   test.each([
     ["services/orders/app.ts", 'import { x } from "../inventory/stock.ts";'],
     ["lib/kafka/topics.ts", 'import { x } from "../../services/orders/relay.ts";'],
+    ["lib/service/app.ts", 'import { x } from "#lib/kafka/topics.ts";'],
+    ["lib/orders/order.ts", 'import { x } from "../kafka/topics.ts";'],
+    ["lib/telemetry/span.ts", 'import { x } from "#lib/waiting/waiting.ts";'],
     ["lib/service/app.ts", 'import { x } from "#lib/embedded/postgres.ts";'],
     ["lib/service/app.ts", 'import { context, suppressTracing } from "@opentelemetry/core";'],
     ["services/orders/app.ts", 'import { x } from "@opentelemetry/sdk-metrics";'],

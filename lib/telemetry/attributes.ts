@@ -1,5 +1,5 @@
 /**
- * Every attribute name that OrderFlow puts on spans, metrics and logs, in one place.
+ * The attribute names that the layer puts on spans, metrics and logs. What an application adds stands with it.
  *
  * The names come from OpenTelemetry's semantic conventions 1.45; what they do not have is ours and
  * stands under `orderflow.`.

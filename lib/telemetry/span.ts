@@ -59,7 +59,7 @@ export function startSpan(
 /**
  * Runs one named step as an INTERNAL span, the child of the span that is active now.
  *
- * @param name low in cardinality: `reserve items`, never an id
+ * @param name low in cardinality: `resize image`, never an id
  * @param attributes what to know about the step
  * @param work gets the span; whatever it throws marks the span as failed and is thrown on
  */

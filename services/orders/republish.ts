@@ -36,7 +36,7 @@ export interface LocateOptions {
 }
 
 /** Orders looked at in one run, oldest first; who has more runs it again. */
-const ORDERS_MAX = 100_000;
+export const ORDERS_MAX = 100_000;
 /** Of each partition, the latest. A letter beyond that is not seen, and its order's event is republished. */
 const DEAD_LETTERS_MAX = 100_000;
 

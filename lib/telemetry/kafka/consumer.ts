@@ -1,8 +1,8 @@
 /**
  * Kafka records in: one CONSUMER span for the handling of each record.
  *
- * Its parent is the message's creation context, so that one order is one trace; it links to that
- * context too, as the conventions ask of every `process` span.
+ * Its parent is the message's creation context, so that a request and what it sets off are one trace; it links
+ * to that context too, as the conventions ask of every `process` span.
  * @see https://github.com/open-telemetry/semantic-conventions/blob/main/docs/messaging/messaging-spans.md#consumer-spans
  */
 import { SpanKind, type Attributes, type Span } from "@opentelemetry/api";

@@ -55,7 +55,7 @@ export function histogram(name: string, description: string, boundaries: number[
   return { record: (value, attributes) => instrument?.record(value, attributes) };
 }
 
-/** A counter. @param unit in UCUM, in braces for things: `{order}` */
+/** A counter. @param unit in UCUM, in braces for things: `{request}` */
 export function counter(name: string, description: string, unit: string): Adder {
   let instrument: Adder | undefined;
   define((provider) => {

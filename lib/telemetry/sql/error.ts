@@ -41,7 +41,7 @@ export function mysqlNumberOf(error: unknown): string | undefined {
 
 /**
  * What a database's error is about, without any value, for spans and logs.
- * @returns for example `unique_violation (23505): orders_pkey of orders.orders`; undefined for an error
+ * @returns for example `unique_violation (23505): users_email_key of public.users`; undefined for an error
  *   that no database answered with
  * @see https://www.postgresql.org/docs/current/errcodes-appendix.html
  */

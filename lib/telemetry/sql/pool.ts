@@ -1,6 +1,6 @@
 /**
- * Statements over a pool of one's own: whatever has `unsafe` and `reserve`. Our services use it, as their
- * pool has limits that Bun's has not; around Bun's `SQL` itself stands `traceSql`.
+ * Statements over a pool of one's own: whatever has `unsafe` and `reserve`. Around Bun's `SQL` itself stands
+ * `traceSql`.
  */
 import type { Attributes } from "@opentelemetry/api";
 import { callerLocation } from "../optional.ts";
