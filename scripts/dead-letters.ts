@@ -1,7 +1,7 @@
 // Dead letters on the command line: `bun run dead-letters list` and `bun run dead-letters replay`.
 import { createKafka } from "#lib/kafka/client.ts";
 import { loadKafkaConfig } from "#lib/kafka/config.ts";
-import { describeError } from "#lib/kafka/dead-letter-headers.ts";
+import { describeError } from "#lib/kafka/errors.ts";
 import {
   listDeadLetters,
   replayDeadLetters,

@@ -7,7 +7,7 @@ import { propagation, ROOT_CONTEXT } from "@opentelemetry/api";
 import { answerJaegerQuery } from "#lib/embedded/traces/jaeger-query.ts";
 import { decodeOtlp } from "#lib/embedded/traces/otlp-codec.ts";
 import { refuseForeign } from "#lib/embedded/traces/own-requests.ts";
-import { describeError } from "#lib/kafka/dead-letter-headers.ts";
+import { describeError } from "#lib/kafka/errors.ts";
 import { parseOrderCreated } from "#lib/orders/order-created.ts";
 import { orderMadeAt } from "#lib/orders/order-id.ts";
 import { readIdempotencyKey } from "#lib/service/idempotency-key.ts";

@@ -1,8 +1,6 @@
 // Dead-letter headers: what a dead letter says about itself, and how to take that off again.
 import type { IHeaders } from "kafkajs";
-import { redactText } from "#lib/telemetry/logs/redact.ts";
-import { errorMessage } from "#lib/telemetry/error-text.ts";
-import { errorName } from "./errors.ts";
+import { describeError } from "./errors.ts";
 
 /** The names of the headers that a dead letter has beyond those of its record. */
 export const DEAD_LETTER_HEADERS = {
@@ -16,7 +14,6 @@ export const DEAD_LETTER_HEADERS = {
   attempts: "dlq-attempts",
 } as const;
 
-const ERROR_CHARACTERS_MAX = 1_000;
 const OWN_NAMES: ReadonlySet<string> = new Set(Object.values(DEAD_LETTER_HEADERS));
 
 /**
@@ -58,13 +55,6 @@ export function originalHeaders(headers: IHeaders): IHeaders {
       }),
     ),
   );
-}
-
-/** Says in one bounded line, without secrets, what went wrong: more people read a dead letter than a log. */
-export function describeError(error: unknown): string {
-  const text =
-    error instanceof Error ? `${errorName(error)}: ${errorMessage(error)}` : String(error);
-  return redactText(text).replace(/\s+/g, " ").slice(0, ERROR_CHARACTERS_MAX);
 }
 
 function writable(headers: IHeaders): IHeaders {

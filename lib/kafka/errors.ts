@@ -1,5 +1,9 @@
 // Errors of the consumer loop, and which of a handler's errors are worth another try.
-import { KafkaJSError, KafkaJSProtocolError } from "kafkajs";
+import { KafkaJSError, KafkaJSGroupCoordinatorNotFound, KafkaJSProtocolError } from "kafkajs";
+import { errorMessage } from "#lib/telemetry/error-text.ts";
+import { redactText } from "#lib/telemetry/logs/redact.ts";
+
+const ERROR_CHARACTERS_MAX = 1_000;
 
 /** The record can never be handled (its value does not parse, say): it becomes a dead letter at once. */
 export class UnprocessableRecordError extends Error {
@@ -37,4 +41,18 @@ export function isTooLarge(error: unknown): boolean {
   // kafkajs wraps what the broker answered.
   const answer = error instanceof KafkaJSError ? (error.cause ?? error) : error;
   return answer instanceof KafkaJSProtocolError && answer.type === "MESSAGE_TOO_LARGE";
+}
+
+/** Says in one bounded line, without secrets, what went wrong: more people read a dead letter than a log. */
+export function describeError(error: unknown): string {
+  const text =
+    error instanceof Error ? `${errorName(error)}: ${errorMessage(error)}` : String(error);
+  // kafkajs drops what each broker answered.
+  const why =
+    error instanceof KafkaJSGroupCoordinatorNotFound
+      ? "; no broker names one: this user may have no right to the group"
+      : "";
+  return redactText(text + why)
+    .replace(/\s+/g, " ")
+    .slice(0, ERROR_CHARACTERS_MAX);
 }

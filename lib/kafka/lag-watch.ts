@@ -5,7 +5,7 @@ import { logger } from "#lib/telemetry/logs/logger.ts";
 import { repeatEvery } from "#lib/waiting/repeating.ts";
 import { settledWithin, unlessAborted } from "#lib/waiting/waiting.ts";
 import { unreachableBrokers } from "./client.ts";
-import { describeError } from "./dead-letter-headers.ts";
+import { describeError } from "./errors.ts";
 
 /** See {@link startLagWatch}. */
 export interface LagWatchOptions {

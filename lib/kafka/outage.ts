@@ -1,6 +1,6 @@
 // Outage: the time during which something the handlers need is down, seen by all records alike.
 import { logger } from "#lib/telemetry/logs/logger.ts";
-import { describeError } from "./dead-letter-headers.ts";
+import { describeError } from "./errors.ts";
 import { settledWithin, sleep, unlessAborted } from "#lib/waiting/waiting.ts";
 
 /** See {@link Outage}. */

@@ -19,7 +19,7 @@ import { Partitioners } from "kafkajs";
 import { startServices } from "#lib/embedded/services.ts";
 import { createKafka } from "#lib/kafka/client.ts";
 import { loadKafkaConfig } from "#lib/kafka/config.ts";
-import { describeError } from "#lib/kafka/dead-letter-headers.ts";
+import { describeError } from "#lib/kafka/errors.ts";
 import { ensureTopics } from "#lib/kafka/topics.ts";
 import { readBacklog, readBooks, readPieces, stockItems } from "../../scripts/chaos/books.ts";
 import { startLoad } from "../../scripts/chaos/load.ts";

@@ -61,14 +61,16 @@ exit "$status"
  * Starts one node on a formatted storage; it does not outlive this process. Needs `java` (17 or later)
  * on the PATH.
  * @param removedWithUs folder that goes too when this process dies without ending the node
+ * @param jvmOptions more of them, after ours
  */
 export async function startNode(
   libsDir: string,
   propertiesFile: string,
   heapMb: number,
   removedWithUs = "",
+  jvmOptions: readonly string[] = [],
 ): Promise<KafkaNode> {
-  const command = java(libsDir, heapMb, "kafka.Kafka", propertiesFile);
+  const command = java(libsDir, heapMb, ...jvmOptions, "kafka.Kafka", propertiesFile);
   const child = Bun.spawn(["/bin/sh", "-c", SUPERVISOR, "sh", removedWithUs, ...command], {
     // A session of its own: Ctrl-C in the terminal is for our process, which then ends the node.
     detached: true,
@@ -189,7 +191,7 @@ export function propertiesText(properties: ServerProperties): string {
     .join("");
 }
 
-function java(libsDir: string, heapMb: number, ...mainAndArguments: string[]): string[] {
+function java(libsDir: string, heapMb: number, ...optionsMainAndArguments: string[]): string[] {
   return [
     "java",
     `-Xmx${heapMb}m`,
@@ -199,6 +201,6 @@ function java(libsDir: string, heapMb: number, ...mainAndArguments: string[]): s
     "-Dlog4j2.level=WARN",
     "-cp",
     join(libsDir, "*"),
-    ...mainAndArguments,
+    ...optionsMainAndArguments,
   ];
 }
