@@ -29,6 +29,7 @@ describe("a database's error", () => {
     ["57014", "canceling statement due to statement timeout", "query_canceled"],
     ["53300", "sorry, too many clients already", "too_many_connections"],
     ["40P01", "deadlock detected", "deadlock_detected"],
+    ["42501", "permission denied for table users", "insufficient_privilege"],
   ])(
     "%s of the server itself says why, as nothing of a statement is in it",
     (errno, message, name) => {

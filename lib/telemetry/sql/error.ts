@@ -7,6 +7,8 @@
 
 /** The classes whose messages speak of the server and the session, and hold no value of a statement. */
 const CLASSES_WITHOUT_VALUES = new Set(["08", "25", "40", "53", "55", "57"]);
+/** `permission denied for table users`: the server has no field with the name, and no value in the text. */
+const INSUFFICIENT_PRIVILEGE = "42501";
 
 /** The server's routine that raises what a function of the user's raises, with a text of the user's. */
 const RAISED_BY_USER = "exec_stmt_raise";
@@ -50,8 +52,9 @@ export function databaseErrorText(error: Error): string | undefined {
   const sqlState = sqlStateOf(error);
   if (sqlState !== undefined) {
     const name = `${CONDITIONS.get(sqlState) ?? "database error"} (${sqlState})`;
-    const isPlain =
-      CLASSES_WITHOUT_VALUES.has(sqlState.slice(0, 2)) && routine !== RAISED_BY_USER && message;
+    const isWithoutValues =
+      CLASSES_WITHOUT_VALUES.has(sqlState.slice(0, 2)) || sqlState === INSUFFICIENT_PRIVILEGE;
+    const isPlain = isWithoutValues && routine !== RAISED_BY_USER && message;
     const about = isPlain ? message : objectOf(error);
     return about ? `${name}: ${about}` : name;
   }
