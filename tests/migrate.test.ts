@@ -210,7 +210,7 @@ describe("the project's migrations", () => {
   });
 });
 
-describe("the book", () => {
+describe("the version table", () => {
   test("is golang-migrate's: one row in public.schema_migrations, none after the last down", async () => {
     await migrateUp({ postgresUrl });
 
@@ -538,12 +538,12 @@ describe("a run", () => {
     });
 
     await expect(migrateUp({ postgresUrl, migrationsPath: folder })).rejects.toThrow(
-      /^000001_end_others.up.sql has run, but the book could not be written: .* force 1" says so$/,
+      /^000001_end_others.up.sql has run, but public.schema_migrations could not be written: .* force 1" says so$/,
     );
     expect(await readRows()).toEqual([{ version: "1", dirty: true }]);
   });
 
-  test("does not wait for ever for its own book", async () => {
+  test("does not wait for ever for its own table", async () => {
     await migrateUp({ postgresUrl });
     using other = await sql.reserve();
     await other.unsafe("begin; lock table public.schema_migrations");
@@ -649,8 +649,8 @@ describe("two runs at once", () => {
 
     const second = migrateUp({ postgresUrl });
     await until(async () => (await countOtherSessions(other)) > 0);
-    expect(await query("select to_regclass('public.schema_migrations') as book")).toEqual([
-      { book: null },
+    expect(await query("select to_regclass('public.schema_migrations') as found")).toEqual([
+      { found: null },
     ]);
     await other.unsafe(`select pg_advisory_unlock(${lockId})`);
 

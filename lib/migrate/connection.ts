@@ -1,4 +1,4 @@
-// The sessions of a migration run: one that holds the lock and keeps the book, one more for each file. And
+// The sessions of a migration run: one that holds the lock and keeps the version table, one more for each file. And
 // PostgreSQL's errors as one line.
 
 import { SQL, type ReservedSQL } from "bun";
@@ -11,6 +11,7 @@ import {
   isRefusedByPooler,
   KEEP_ALIVE,
 } from "#lib/service/postgres-startup.ts";
+import { withTimeout } from "#lib/waiting/waiting.ts";
 import { MigrateError } from "./errors.ts";
 import { IDENTITY_SQL, whileSessionLives, type SessionIdentity } from "./session-watch.ts";
 
@@ -20,7 +21,7 @@ const CONNECT_TIMEOUT_S = 10;
 export interface MigrateLimits {
   /**
    * For each of the tool's own statements, which are small.
-   * @default 60_000, as a backup may hold the book for a while
+   * @default 60_000, as a backup may hold the version table for a while
    */
   readonly answerMs: number;
   /** How often the server is asked whether the session of a long file is still there. @default 30_000 */
@@ -74,7 +75,7 @@ export async function withConnection<T>(
   const { address, databaseName } = parsePostgresUrl(postgresUrl);
   const { pool, reserved } = await connect(postgresUrl, address);
   try {
-    const ask = <Row>(text: string) => answerInTime<Row>(reserved.unsafe(text), limits.answerMs);
+    const ask = <Row>(text: string) => withinTime<Row[]>(reserved.unsafe(text), limits.answerMs);
     const [found] = await ask<{ direct: boolean }>(`select ${IS_DIRECT_SQL} as direct`);
     if (!found?.direct) throw new MigrateError(throughPooler(address));
     // It waits in silence while a file runs: a server's limit for idle sessions is not for it.
@@ -161,7 +162,7 @@ async function openFileSession(
   const { pool, reserved } = await connect(postgresUrl, address);
   const close = () => pool.close({ timeout: 0 });
   try {
-    const ask = <Row>(text: string) => answerInTime<Row>(reserved.unsafe(text), answerMs);
+    const ask = <Row>(text: string) => withinTime<Row[]>(reserved.unsafe(text), answerMs);
     const [identity] = await ask<SessionIdentity>(IDENTITY_SQL);
     if (identity === undefined) throw new MigrateError("the server does not know its own session");
     const isThere = () => hasSession(postgresUrl, address, identity, answerMs);
@@ -196,7 +197,7 @@ async function hasSession(
         select from pg_stat_activity
         where pid = ${identity.pid} and backend_start::text = ${identity.startedAt}
       ) as found`;
-    const [row] = await answerInTime(answer, answerMs);
+    const [row] = await withinTime(answer, answerMs);
     return row?.found === true;
   } finally {
     await pool.close({ timeout: 0 });
@@ -210,18 +211,11 @@ function throughPooler(address: string): string {
   );
 }
 
-async function answerInTime<Row>(answer: Promise<Row[]>, limitMs: number): Promise<Row[]> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    late.reject(new MigrateError(`PostgreSQL did not answer within ${limitMs / 1_000} s`));
-  }, limitMs);
-  try {
-    return await Promise.race([answer, late.promise]);
-  } finally {
-    clearTimeout(timer);
-    // Ended with the connection, it is nobody's any more.
-    answer.catch(() => {});
-  }
+async function withinTime<T>(answer: Promise<T>, ms: number): Promise<T> {
+  const seconds = ms / 1_000;
+  return await withTimeout(answer, ms, () => {
+    return new MigrateError(`PostgreSQL did not answer within ${seconds} s`);
+  });
 }
 
 function decodeDatabaseName(url: URL): string | null {

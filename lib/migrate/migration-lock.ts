@@ -14,7 +14,7 @@ const LOCK_ID_SALT = 1_486_364_155;
 /**
  * Runs `work` while this session holds the database's migration lock, and no file is at work: the server
  * goes on with one whose run was killed.
- * @param session the one that keeps the book: the lock belongs to it
+ * @param session the one that keeps the version table: the lock belongs to it
  * @param databaseName as it stands in the connection URL, decoded
  * @param waitMs how long to wait for another run to end
  * @param signal ends the waiting

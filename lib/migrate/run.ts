@@ -6,14 +6,14 @@ import { join } from "node:path";
 import { SQL } from "bun";
 
 import {
-  ensureBook,
+  ensureVersionTable,
   NO_VERSION,
-  readBook,
+  readVersionTable,
   readList,
-  writeBook,
+  writeVersionTable,
   writeList,
-  type BookEntry,
-} from "./book.ts";
+  type VersionEntry,
+} from "./version-table.ts";
 import {
   reasonOf,
   withConnection,
@@ -102,12 +102,12 @@ export async function migrateDown(
  * Says which version the database is at. Writes nothing and needs no migration files.
  * @throws MigrateError where the database cannot be asked
  */
-export async function readVersion(postgresUrl: string): Promise<BookEntry> {
-  return await withConnection(postgresUrl, readBook);
+export async function readVersion(postgresUrl: string): Promise<VersionEntry> {
+  return await withConnection(postgresUrl, readVersionTable);
 }
 
 /**
- * Writes a version into the book, clean, and runs nothing: the last act of a repair by hand. All
+ * Writes a version into the version table, clean, and runs nothing: the last act of a repair by hand. All
  * migrations up to it then count as run.
  * @param options.version one of the migrations' versions; null for "before the first"
  * @throws MigrateError where no migration has that version
@@ -120,7 +120,7 @@ export async function forceVersion(
     if (version !== null && !migrations.some((migration) => migration.version === version)) {
       throw new MigrateError(`no migration in ${folder} has version ${version}`);
     }
-    await writeBook(session, { version, dirty: false }, hasList);
+    await writeVersionTable(session, { version, dirty: false }, hasList);
     if (!hasList) return;
     const applied = migrations.map((migration) => migration.version);
     await writeList(
@@ -146,14 +146,14 @@ async function runLocked<T>(options: MigrateOptions, work: (run: Run) => Promise
   const lockWait = { waitMs: options.lockWaitMs ?? LOCK_WAIT_MS, signal: options.signal };
   const run = (session: MigrationSession, databaseName: string) =>
     withMigrationLock(session, databaseName, lockWait, async () => {
-      const hasList = await ensureBook(session);
+      const hasList = await ensureVersionTable(session);
       return await work({ session, databaseName, hasList, folder, migrations });
     });
   return await withConnection(options.postgresUrl, run, options.limits);
 }
 
 async function readCleanVersion({ session, folder, migrations }: Run): Promise<number | null> {
-  const { version, dirty } = await readBook(session);
+  const { version, dirty } = await readVersionTable(session);
   if (dirty) throw new MigrateError(describeDirty(version, migrations));
   if (version !== null && !migrations.some((migration) => migration.version === version)) {
     throw new MigrateError(
@@ -193,7 +193,7 @@ async function runSteps(
     await using file = await session.openFile();
     await holdFileLock(file, databaseName);
     if (signal?.aborted) throw new MigrateError(`interrupted before ${step.file}`);
-    await writeBook(session, { version: step.to, dirty: true }, hasList);
+    await writeVersionTable(session, { version: step.to, dirty: true }, hasList);
     const cancel = () =>
       void session.ask(`select pg_cancel_backend(${file.pid})`).catch(() => undefined);
     signal?.addEventListener("abort", cancel, { once: true });
@@ -207,7 +207,7 @@ async function runSteps(
       signal?.removeEventListener("abort", cancel);
     }
     try {
-      await writeBook(session, { version: step.to, dirty: false }, hasList);
+      await writeVersionTable(session, { version: step.to, dirty: false }, hasList);
     } catch (error) {
       throw new MigrateError(describeUnwritten(step, error), { cause: error });
     }
@@ -241,12 +241,12 @@ function describeFailure(step: Step, statements: string, error: unknown): string
 
 function describeUnwritten(step: Step, error: unknown): string {
   return (
-    `${step.file} has run, but the book could not be written: ${reasonOf(error)}. Once it can be, ` +
+    `${step.file} has run, but public.schema_migrations could not be written: ${reasonOf(error)}. Once it can be, ` +
     `"bun run migrate force ${step.to ?? NO_VERSION}" says so`
   );
 }
 
-// The book names the version that the failed file led to, not the file: either the way up to it,
+// The version table names the version that the failed file led to, not the file: either the way up to it,
 // or the way down from the one after it.
 function describeDirty(version: number | null, migrations: readonly Migration[]): string {
   const index = migrations.findIndex((migration) => migration.version === version);
@@ -255,7 +255,7 @@ function describeDirty(version: number | null, migrations: readonly Migration[])
   const files = known ? suspects.filter((file) => typeof file === "string").join(" or ") : "a file";
   return (
     `the database is dirty at version ${version ?? NO_VERSION}: ${files} was begun, and ` +
-    "the book does not say how far it came; bring the schema to a version by hand, then name it with " +
+    "public.schema_migrations does not say how far it came; bring the schema to a version by hand, then name it with " +
     `"bun run migrate force V"`
   );
 }

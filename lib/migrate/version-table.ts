@@ -1,12 +1,12 @@
-// The book golang-migrate keeps in the database: one row that says which version the schema is at. And our
-// own list beside it, of the migrations that have run: the book alone cannot tell one that was added later
+// The version table golang-migrate keeps in the database: one row that says which version the schema is at. And our
+// own list beside it, of the migrations that have run: the version table alone cannot tell one that was added later
 // under a lower number, and so has not.
 
 import type { MigrationSession } from "./connection.ts";
 import { MigrateError } from "./errors.ts";
 
-/** What the book says. */
-export interface BookEntry {
+/** What the version table says. */
+export interface VersionEntry {
   /** Version the schema is at, or was on its way to where `dirty`; null before the first. */
   readonly version: number | null;
   /** True from before a file runs until after it: where it stays true, nobody knows how far it came. */
@@ -15,7 +15,7 @@ export interface BookEntry {
 
 // golang-migrate uses the connection's current_schema(), which is public unless somebody changed
 // search_path. Here it is named, as every table is.
-const BOOK = "public.schema_migrations";
+const VERSION_TABLE = "public.schema_migrations";
 
 const LIST = "public.schema_migrations_applied";
 
@@ -23,19 +23,20 @@ const LIST = "public.schema_migrations_applied";
 export const NO_VERSION = -1;
 
 /**
- * Creates the book and the list where they are missing. Call it under the migration lock.
+ * Creates the version table and the list where they are missing. Call it under the migration lock.
  * @returns whether there is a list: whoever may not create tables in public has none
- * @throws MigrateError where there is a list and no book: somebody has dropped it
+ * @throws MigrateError where there is a list and no version table: somebody has dropped it
  * @see https://github.com/golang-migrate/migrate/blob/v4.19.0/database/postgres/postgres.go
  */
-export async function ensureBook(session: MigrationSession): Promise<boolean> {
+export async function ensureVersionTable(session: MigrationSession): Promise<boolean> {
   const hasList = await tableExists(session, LIST);
   // Asked first, since CREATE … IF NOT EXISTS needs the right to create even where there is nothing
   // to do.
-  if (!(await tableExists(session, BOOK))) {
-    if (hasList && (await readVersions(session)).length > 0) throw new MigrateError(NO_BOOK);
+  if (!(await tableExists(session, VERSION_TABLE))) {
+    if (hasList && (await readVersions(session)).length > 0)
+      throw new MigrateError(NO_VERSION_TABLE);
     await session.ask(
-      `create table if not exists ${BOOK} (version bigint not null primary key, dirty boolean not null)`,
+      `create table if not exists ${VERSION_TABLE} (version bigint not null primary key, dirty boolean not null)`,
     );
   }
   if (hasList) return true;
@@ -49,16 +50,16 @@ export async function ensureBook(session: MigrationSession): Promise<boolean> {
   return true;
 }
 
-const NO_BOOK =
-  `the database has no ${BOOK}, though ${LIST} says that migrations have run: bring the schema to a ` +
+const NO_VERSION_TABLE =
+  `the database has no ${VERSION_TABLE}, though ${LIST} says that migrations have run: bring the schema to a ` +
   `version by hand, drop the list as well, then name the version with "bun run migrate force V"`;
 
-/** Reads the book; a database without one is before the first migration. */
-export async function readBook(session: MigrationSession): Promise<BookEntry> {
-  if (!(await tableExists(session, BOOK))) return { version: null, dirty: false };
+/** Reads the version table; a database without one is before the first migration. */
+export async function readVersionTable(session: MigrationSession): Promise<VersionEntry> {
+  if (!(await tableExists(session, VERSION_TABLE))) return { version: null, dirty: false };
   // Bun returns a bigint column as a string.
   const rows = await session.ask<{ version: string; dirty: boolean }>(
-    `select version, dirty from ${BOOK} limit 1`,
+    `select version, dirty from ${VERSION_TABLE} limit 1`,
   );
   const row = rows[0];
   if (row === undefined) return { version: null, dirty: false };
@@ -66,26 +67,26 @@ export async function readBook(session: MigrationSession): Promise<BookEntry> {
   return { version: version === NO_VERSION ? null : version, dirty: row.dirty };
 }
 
-/** Replaces the book's row, in one transaction, as golang-migrate does. */
-export async function writeBook(
+/** Replaces the version table's row, in one transaction, as golang-migrate does. */
+export async function writeVersionTable(
   session: MigrationSession,
-  entry: BookEntry,
+  entry: VersionEntry,
   hasList: boolean,
 ): Promise<void> {
   const { version, dirty } = entry;
-  // A clean "before the first" is an empty book; a dirty one must be seen, so it gets a row.
+  // A clean "before the first" is an empty table; a dirty one must be seen, so it gets a row.
   const insert =
     version === null && !dirty
       ? ""
-      : `insert into ${BOOK} (version, dirty) values (${version ?? NO_VERSION}, ${dirty});`;
+      : `insert into ${VERSION_TABLE} (version, dirty) values (${version ?? NO_VERSION}, ${dirty});`;
   const list = dirty || !hasList ? "" : listSql(version, version === null ? [] : [version]);
-  await session.ask(`begin; truncate ${BOOK}; ${insert} ${list} commit`);
+  await session.ask(`begin; truncate ${VERSION_TABLE}; ${insert} ${list} commit`);
 }
 
 /**
- * Brings the list to where the book is: golang-migrate, which knows no list, may have worked in between.
- * Call it under the migration lock, with a book that is clean.
- * @param version as the book says
+ * Brings the list to where the version table is: golang-migrate, which knows no list, may have worked in between.
+ * Call it under the migration lock, with a version table that is clean.
+ * @param version as the version table says
  * @param known versions that there are files for
  * @returns the versions of the list, all of them up to `version`
  */
@@ -112,7 +113,7 @@ export async function writeList(
   await session.ask(`begin; ${listSql(version, applied)} commit`);
 }
 
-/** Adds to the list, and ends it at the book's version. */
+/** Adds to the list, and ends it at the version table's version. */
 function listSql(version: number | null, added: readonly number[]): string {
   const values = added.map((one) => `(${one})`).join(", ");
   const insert = values && `insert into ${LIST} (version) values ${values} on conflict do nothing;`;
