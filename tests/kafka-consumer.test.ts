@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { ConfigResourceTypes, type IHeaders, type KafkaMessage, type Producer } from "kafkajs";
 import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
-import { createKafka } from "#lib/kafka/client.ts";
+import { createKafka, withAdmin } from "#lib/kafka/client.ts";
 import { startConsumer, type Consumer, type ConsumerOptions } from "#lib/kafka/consumer.ts";
 import { listDeadLetters, replayDeadLetters } from "#lib/kafka/dead-letters.ts";
 import { UnprocessableRecordError } from "#lib/kafka/errors.ts";
@@ -184,14 +184,11 @@ async function eventually(what: string, holds: () => boolean | Promise<boolean>)
 }
 
 async function committedOffset(names: Names, partition = 0): Promise<string | undefined> {
-  const admin = createKafka({ connection: { brokers }, clientId: "test" }).admin();
-  await admin.connect();
-  try {
+  const client = createKafka({ connection: { brokers }, clientId: "test" });
+  return await withAdmin(client, async (admin) => {
     const [topic] = await admin.fetchOffsets({ groupId: names.groupId, topics: [names.topic] });
     return topic?.partitions.find((one) => one.partition === partition)?.offset;
-  } finally {
-    await admin.disconnect();
-  }
+  });
 }
 
 /** Of partitions 0 and 1. */
@@ -232,9 +229,8 @@ function produceAllTheTime(names: Names, partitions: number): { stop(): Promise<
 }
 
 async function partitionEnds(topic: string) {
-  const admin = createKafka({ connection: { brokers }, clientId: "test" }).admin();
-  await admin.connect();
-  return admin.fetchTopicOffsets(topic).finally(() => admin.disconnect());
+  const client = createKafka({ connection: { brokers }, clientId: "test" });
+  return await withAdmin(client, (admin) => admin.fetchTopicOffsets(topic));
 }
 
 /** Every record's place, as `partition:offset`. */

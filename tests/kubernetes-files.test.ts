@@ -8,7 +8,8 @@ import {
   SETTLING_GROUP,
 } from "#lib/orders/order-created.ts";
 import { POOL_LIMITS } from "#lib/service/connection-pool.ts";
-import { brokerList, loadServiceConfig, serviceUrl, type Env } from "#lib/service/config.ts";
+import { brokerList } from "#lib/kafka/config.ts";
+import { loadServiceConfig, serviceUrl, type Env } from "#lib/service/config.ts";
 import { factsOf, SERVICE_NAMES, type ServiceName, urlVariable } from "#lib/service/services.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { readCompose, readText } from "../scripts/check-stack/files.ts";

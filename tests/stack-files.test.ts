@@ -4,7 +4,8 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "bun:test";
-import { brokerList, loadServiceConfig, postgresUrl, serviceUrl } from "#lib/service/config.ts";
+import { brokerList } from "#lib/kafka/config.ts";
+import { loadServiceConfig, postgresUrl, serviceUrl } from "#lib/service/config.ts";
 import {
   factsOf,
   neededBy,

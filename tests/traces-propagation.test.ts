@@ -3,7 +3,7 @@ import { afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from 
 import { ORDER_SERVICES } from "#lib/service/services.ts";
 import { Partitioners } from "kafkajs";
 import { startKafkaBroker } from "#lib/embedded/kafka/broker.ts";
-import { createKafka } from "#lib/kafka/client.ts";
+import { createKafka, withAdmin } from "#lib/kafka/client.ts";
 import { ensureTopics } from "#lib/kafka/topics.ts";
 import { readTopic } from "#lib/kafka/topic-reader.ts";
 import { ORDER_CREATED_TOPIC, ORDER_TOPIC_PARTITIONS } from "#lib/orders/order-created.ts";
@@ -28,10 +28,7 @@ afterEach(async () => {
 async function recordHeadersOf(orderId: string): Promise<Record<string, string>> {
   const { brokers } = await stack();
   const kafka = createKafka({ connection: { brokers: brokers.split(",") }, clientId: "test" });
-  const admin = kafka.admin();
-  await admin.connect();
-  const offsets = await admin.fetchTopicOffsets(ORDER_CREATED_TOPIC);
-  await admin.disconnect();
+  const offsets = await withAdmin(kafka, (admin) => admin.fetchTopicOffsets(ORDER_CREATED_TOPIC));
   let found: Record<string, string> | undefined;
   await readTopic({
     kafka,

@@ -1,6 +1,6 @@
 // The Kafka client every service uses: kafkajs with bounds, our log, all codecs, and one fault mended.
 import { createRequire } from "node:module";
-import { Kafka, logLevel, type LogEntry } from "kafkajs";
+import { Kafka, logLevel, type Admin, type LogEntry } from "kafkajs";
 import { logger } from "#lib/telemetry/logs/logger.ts";
 import { createBrokerSockets, type BrokerSockets } from "./broker-sockets.ts";
 import { registerCodecs } from "./codecs.ts";
@@ -38,6 +38,20 @@ export function createKafka(options: { connection: KafkaConnection; clientId: st
   });
   unreachable.set(kafka, sockets.unreachable);
   return kafka;
+}
+
+/**
+ * Work of an administrator's client, which is connected for it and disconnected after it, however it ends.
+ * @throws KafkaJSError when no broker answers; what the work throws
+ */
+export async function withAdmin<T>(kafka: Kafka, work: (admin: Admin) => Promise<T>): Promise<T> {
+  const admin = kafka.admin();
+  try {
+    await admin.connect();
+    return await work(admin);
+  } finally {
+    await admin.disconnect();
+  }
 }
 
 /**

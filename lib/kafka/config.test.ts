@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigError, type Env } from "#lib/service/config.ts";
-import { loadKafkaConfig } from "./config.ts";
+import { brokerList, loadKafkaConfig } from "./config.ts";
 
 const brokers = { KAFKA_BROKERS: "a:9092,b:9092" };
 const folder = mkdtempSync(join(tmpdir(), "orderflow-kafka-config-"));
@@ -169,5 +169,28 @@ describe("SASL", () => {
     expect(message).toStartWith(`${name} `);
     expect(message).not.toContain("s3cret");
     expect(message).not.toContain("\n");
+  });
+});
+
+describe("Kafka's brokers", () => {
+  test("are host:port, separated by commas", () => {
+    expect(brokerList({ KAFKA_BROKERS: "kafka:9092" })).toEqual(["kafka:9092"]);
+    expect(brokerList({ KAFKA_BROKERS: " a:1 , b.c:65535" })).toEqual(["a:1", "b.c:65535"]);
+  });
+
+  test.each([
+    undefined,
+    "",
+    "kafka",
+    "kafka:",
+    ":9092",
+    "a:9092,",
+    "a:0",
+    "a:65536",
+    "http://a:1",
+    "a:1;b:2",
+    "[::1]:9092",
+  ])("are not %s", (text) => {
+    expect(() => brokerList({ KAFKA_BROKERS: text })).toThrow(/^KAFKA_BROKERS /);
   });
 });

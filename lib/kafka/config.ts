@@ -4,10 +4,10 @@
  */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import {
-  brokerList,
   ConfigError,
   oneOf,
   readSmallFile,
+  required,
   secret,
   type Env,
 } from "#lib/service/config.ts";
@@ -69,6 +69,25 @@ export function loadKafkaConfig(env: Env): KafkaConnection {
   const ssl = loadTls(env);
   const sasl = loadSasl(env);
   return { brokers, ...(ssl && { ssl }), ...(sasl && { sasl }) };
+}
+
+/** Kafka's brokers: required, `host:port` separated by commas. */
+export function brokerList(env: Env, name = "KAFKA_BROKERS"): string[] {
+  const brokers = required(env, name)
+    .split(",")
+    .map((broker) => broker.trim());
+  for (const broker of brokers) {
+    // kafkajs 2.2.4 takes an address apart at its first colon, so that of [::1]:9092 is host "[", port 0.
+    // (An IPv6 address that a broker advertises is well; it does not come as one text.)
+    if (broker.startsWith("[")) {
+      throw new ConfigError(`${name} must have a host name in place of the IPv6 address ${broker}`);
+    }
+    const port = /^[A-Za-z0-9._-]+:(\d{1,5})$/.exec(broker)?.[1];
+    if (!port || Number(port) < 1 || Number(port) > 65_535) {
+      throw new ConfigError(`${name} must be a comma-separated list of host:port`);
+    }
+  }
+  return brokers;
 }
 
 function loadTls(env: Env): KafkaTls | undefined {

@@ -1,7 +1,7 @@
 // Dead letters: look at them, and send them back to the topic they came from.
 import { Partitioners, type IHeaders, type Kafka, type KafkaMessage, type Message } from "kafkajs";
 import { DEAD_LETTER_HEADERS, originalHeaders } from "./dead-letter-headers.ts";
-import { PRODUCE_TIMEOUT_MS } from "./client.ts";
+import { PRODUCE_TIMEOUT_MS, withAdmin } from "./client.ts";
 import { assertStored } from "./publisher.ts";
 import { ReplayMarks } from "./replay-marks.ts";
 import { readTopic, type OffsetRange } from "./topic-reader.ts";
@@ -156,9 +156,7 @@ async function inspect(
   kafka: Kafka,
   topic: string,
 ): Promise<{ ends: OffsetRange[]; marks: Map<number, ReplayMarks> }> {
-  const admin = kafka.admin();
-  await admin.connect();
-  try {
+  return await withAdmin(kafka, async (admin) => {
     const offsets = await admin.fetchTopicOffsets(topic);
     const [committed] = await admin.fetchOffsets({ groupId: REPLAY_GROUP, topics: [topic] });
     return {
@@ -174,9 +172,7 @@ async function inspect(
         ]),
       ),
     };
-  } finally {
-    await admin.disconnect();
-  }
+  });
 }
 
 /** The ranges that hold the letters asked for; notes those that cannot be replayed. */

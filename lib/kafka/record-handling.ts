@@ -161,7 +161,7 @@ class Handling implements RecordInHand, HandlingContext {
         try {
           await this.#options.handle(this.#record, this);
         } catch (error) {
-          if (this.signal.aborted || !(await this.#bury(error))) {
+          if (this.signal.aborted || !(await this.#deadLetter(error))) {
             span.addEvent("abandoned");
             return;
           }
@@ -185,7 +185,7 @@ class Handling implements RecordInHand, HandlingContext {
   }
 
   /** Writes the dead letter, for as long as it takes; false when the record is given back before that. */
-  async #bury(error: unknown): Promise<boolean> {
+  async #deadLetter(error: unknown): Promise<boolean> {
     const failure = { error, attempts: this.attempts };
     for (let failures = 1; ; failures++) {
       try {

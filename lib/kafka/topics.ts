@@ -6,6 +6,7 @@ import {
   type Kafka,
   type PartitionMetadata,
 } from "kafkajs";
+import { withAdmin } from "./client.ts";
 
 /** A topic as a service needs it. */
 export interface TopicSpec {
@@ -40,9 +41,7 @@ export async function ensureTopics(
   kafka: Kafka,
   topics: readonly TopicSpec[],
 ): Promise<Map<string, number>> {
-  const admin = kafka.admin();
-  try {
-    await admin.connect();
+  return await withAdmin(kafka, async (admin) => {
     const existing = await describeTopics(admin);
     const missing = topics.filter(({ topic }) => !existing.has(topic));
     if (missing.length > 0) {
@@ -64,9 +63,7 @@ export async function ensureTopics(
     );
     for (const { topic } of missing) await waitUntilLeadersKnow(admin, topic);
     return partitions;
-  } finally {
-    await admin.disconnect();
-  }
+  });
 }
 
 /**
@@ -76,9 +73,7 @@ export async function ensureTopics(
  */
 export async function allowRecordsOf(kafka: Kafka, topic: string, bytes: number): Promise<void> {
   const resource = { type: ConfigResourceTypes.TOPIC, name: topic };
-  const admin = kafka.admin();
-  try {
-    await admin.connect();
+  await withAdmin(kafka, async (admin) => {
     const described = await admin.describeConfigs({
       resources: [resource],
       includeSynonyms: false,
@@ -93,9 +88,7 @@ export async function allowRecordsOf(kafka: Kafka, topic: string, bytes: number)
       { name: MESSAGE_BYTES_MAX, value: String(bytes) },
     ];
     await admin.alterConfigs({ resources: [{ ...resource, configEntries }], validateOnly: false });
-  } finally {
-    await admin.disconnect();
-  }
+  });
 }
 
 /** A partition, as far as its leader is concerned. */

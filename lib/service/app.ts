@@ -6,6 +6,7 @@ import { Elysia } from "elysia";
 import { noteServerError } from "#lib/telemetry/http/server.ts";
 import { errorText } from "#lib/telemetry/error-text.ts";
 import { logger } from "#lib/telemetry/logs/logger.ts";
+import { withTimeout } from "#lib/waiting/waiting.ts";
 import { withDeadlineOf } from "./deadline.ts";
 import {
   AppError,
@@ -16,7 +17,6 @@ import {
 } from "./errors.ts";
 import { httpInstrumentation, isProbe } from "./http-instrumentation.ts";
 import { readJsonBody } from "./json-body.ts";
-import { withTimeout } from "./timeout.ts";
 import { UnfinishedBodies } from "./unfinished-bodies.ts";
 import { describeValidation } from "./validation.ts";
 

@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
-  brokerList,
   ConfigError,
   databaseConfig,
   integer,
@@ -190,29 +189,6 @@ describe("PostgreSQL's address", () => {
     const message = refusal(() => postgresUrl({ POSTGRES_URL: url }));
     expect(message).toStartWith("POSTGRES_URL ");
     expect(message).not.toContain("s3cret");
-  });
-});
-
-describe("Kafka's brokers", () => {
-  test("are host:port, separated by commas", () => {
-    expect(brokerList({ KAFKA_BROKERS: "kafka:9092" })).toEqual(["kafka:9092"]);
-    expect(brokerList({ KAFKA_BROKERS: " a:1 , b.c:65535" })).toEqual(["a:1", "b.c:65535"]);
-  });
-
-  test.each([
-    undefined,
-    "",
-    "kafka",
-    "kafka:",
-    ":9092",
-    "a:9092,",
-    "a:0",
-    "a:65536",
-    "http://a:1",
-    "a:1;b:2",
-    "[::1]:9092",
-  ])("are not %s", (text) => {
-    expect(refusal(() => brokerList({ KAFKA_BROKERS: text }))).toStartWith("KAFKA_BROKERS ");
   });
 });
 

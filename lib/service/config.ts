@@ -165,26 +165,8 @@ export function postgresUrl(env: Env, variable = "POSTGRES_URL"): string {
   return text;
 }
 
-/** Kafka's brokers: required, `host:port` separated by commas. */
-export function brokerList(env: Env, name = "KAFKA_BROKERS"): string[] {
-  const brokers = required(env, name)
-    .split(",")
-    .map((broker) => broker.trim());
-  for (const broker of brokers) {
-    // kafkajs 2.2.4 takes an address apart at its first colon, so that of [::1]:9092 is host "[", port 0.
-    // (An IPv6 address that a broker advertises is well; it does not come as one text.)
-    if (broker.startsWith("[")) {
-      throw new ConfigError(`${name} must have a host name in place of the IPv6 address ${broker}`);
-    }
-    const port = /^[A-Za-z0-9._-]+:(\d{1,5})$/.exec(broker)?.[1];
-    if (!port || Number(port) < 1 || Number(port) > 65_535) {
-      throw new ConfigError(`${name} must be a comma-separated list of host:port`);
-    }
-  }
-  return brokers;
-}
-
-function required(env: Env, name: string): string {
+/** The text of a variable that has to be there. @throws ConfigError that names it */
+export function required(env: Env, name: string): string {
   const text = env[name]?.trim();
   if (!text) throw new ConfigError(`${name} is required and not set`);
   return text;

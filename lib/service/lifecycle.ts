@@ -8,20 +8,21 @@ import type { AnyElysia } from "elysia";
 import { logger } from "#lib/telemetry/logs/logger.ts";
 import { preferCallersIn } from "#lib/telemetry/optional.ts";
 import { startTelemetry } from "#lib/telemetry/index.ts";
+import { withTimeout } from "#lib/waiting/waiting.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { checkReadiness, createBaseApp, type BaseAppOptions, type ReadinessChecks } from "./app.ts";
 import { ConfigError, loadServiceConfig, type Env, type ServiceConfig } from "./config.ts";
 import { addFaultRoutes, loadFaults, switchFaults } from "./faults.ts";
 import { factsOf, SERVICE_NAMESPACE, type ServiceName } from "./services.ts";
-import { withTimeout } from "./timeout.ts";
 
 /** Everything ends within the contract's 8 s; the parts' bounds add up to less. */
 const STOP_TIMEOUT_MS = 7_700;
 const WORK_TIMEOUT_MS = 5_700;
 const RELEASE_TIMEOUT_MS = 400;
 const FLUSH_TIMEOUT_MS = 1_200;
-const FAREWELL_MS = 500;
-/** For a request that came at the farewell's end and takes the 5 s that a call may take. */
+/** For so long answers say `Connection: close` before the server stops listening. */
+const NOTICE_MS = 500;
+/** For a request that came at the notice's end and takes the 5 s that a call may take. */
 const DRAIN_TIMEOUT_MS = 5_500;
 const DRAIN_POLL_MS = 20;
 const LAST_BYTES_MS = 100;
@@ -150,7 +151,7 @@ function exitWith(message: string): never {
  */
 async function drain(server: Bun.Server<unknown>): Promise<void> {
   const giveUpAtMs = performance.now() + DRAIN_TIMEOUT_MS;
-  await Bun.sleep(FAREWELL_MS);
+  await Bun.sleep(NOTICE_MS);
   const stopped = server.stop();
   while (server.pendingRequests > 0 && performance.now() < giveUpAtMs) {
     await Bun.sleep(DRAIN_POLL_MS);

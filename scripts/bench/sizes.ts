@@ -1,11 +1,12 @@
 // bun run bench sizes: what one settled order leaves behind, in PostgreSQL and in Kafka, and how often a
 // second one item can be reserved.
 import { startServices } from "#lib/embedded/services.ts";
-import { createKafka } from "#lib/kafka/client.ts";
+import { createKafka, withAdmin } from "#lib/kafka/client.ts";
 import { readTopic } from "#lib/kafka/topic-reader.ts";
 import { ORDER_CREATED_TOPIC } from "#lib/orders/order-created.ts";
-import { wholeNumber } from "../command-line.ts";
-import { markdownTable, whole } from "../shared/figures.ts";
+import { wholeNumber } from "../shared/command-line.ts";
+import { whole } from "../shared/figures.ts";
+import { figuresTable } from "../shared/markdown-table.ts";
 import { allSettled, ORDER_BODIES } from "./flow.ts";
 import { startInfrastructure, stopOnSignal, type BenchDatabase } from "./infrastructure.ts";
 import { sendLoad } from "./load.ts";
@@ -86,7 +87,7 @@ async function printSizes({ sql }: BenchDatabase, orders: number, wal: number): 
     whole(relations.reduce((total, relation) => total + relation[key], 0) / orders);
   rows.push(["sum", "", sum("bytes"), sum("index_bytes")]);
   console.log(`\n${whole(orders)} orders, settled; bytes an order:\n`);
-  console.log(markdownTable(["", "rows", "table", "indexes"], rows));
+  console.log(figuresTable(["", "rows", "table", "indexes"], rows));
   console.log(`\nWAL: ${whole(wal / orders)} bytes an order`);
 }
 
@@ -96,11 +97,7 @@ async function printRecords(brokers: string): Promise<void> {
     connection: { brokers: brokers.split(",") },
     clientId: "bench-sizes",
   });
-  const admin = kafka.admin();
-  await admin.connect();
-  const offsets = await admin
-    .fetchTopicOffsets(ORDER_CREATED_TOPIC)
-    .finally(() => admin.disconnect());
+  const offsets = await withAdmin(kafka, (admin) => admin.fetchTopicOffsets(ORDER_CREATED_TOPIC));
   let records = 0;
   let bytes = 0;
   await readTopic({

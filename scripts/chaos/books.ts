@@ -1,7 +1,7 @@
 /** The books after a run, read from PostgreSQL and Kafka themselves and not through the services. */
 import { SQL } from "bun";
 import type { Admin } from "kafkajs";
-import { createKafka } from "#lib/kafka/client.ts";
+import { createKafka, withAdmin } from "#lib/kafka/client.ts";
 import type { OrderStatus } from "#lib/orders/order.ts";
 import {
   ORDER_CREATED_DEAD_LETTER_TOPIC,
@@ -113,12 +113,8 @@ async function readOrders(sql: SQL): Promise<BookedOrder[]> {
 export async function readTopics(
   brokers: string,
 ): Promise<Pick<Books, "deadLetters" | "records" | "recordsBehind">> {
-  const admin = createKafka({
-    connection: { brokers: brokers.split(",") },
-    clientId: "chaos",
-  }).admin();
-  await admin.connect();
-  try {
+  const kafka = createKafka({ connection: { brokers: brokers.split(",") }, clientId: "chaos" });
+  return await withAdmin(kafka, async (admin) => {
     const topics = await admin.listTopics();
     const ends = topics.includes(ORDER_CREATED_TOPIC)
       ? await admin.fetchTopicOffsets(ORDER_CREATED_TOPIC)
@@ -140,9 +136,7 @@ export async function readTopics(
         ? await countRecords(admin, ORDER_CREATED_DEAD_LETTER_TOPIC)
         : 0,
     };
-  } finally {
-    await admin.disconnect();
-  }
+  });
 }
 
 async function countRecords(admin: Admin, topic: string): Promise<number> {

@@ -6,6 +6,7 @@
  * though another one of its order is on its way is settled twice, which changes nothing.
  */
 import type { Kafka } from "kafkajs";
+import { withAdmin } from "#lib/kafka/client.ts";
 import { listDeadLetters, type LetterPlace } from "#lib/kafka/dead-letters.ts";
 import { readTopic, type OffsetRange } from "#lib/kafka/topic-reader.ts";
 import {
@@ -102,9 +103,7 @@ async function eventsBehindTheLag(
 /** What the group has not committed yet. Committed offsets first, ends after: nothing is between them. */
 async function lagOf(kafka: Kafka): Promise<OffsetRange[]> {
   const topic = ORDER_CREATED_TOPIC;
-  const admin = kafka.admin();
-  await admin.connect();
-  try {
+  return await withAdmin(kafka, async (admin) => {
     if (!(await admin.listTopics()).includes(topic)) return [];
     const [committed] = await admin.fetchOffsets({ groupId: SETTLING_GROUP, topics: [topic] });
     const offsets = new Map(
@@ -115,9 +114,7 @@ async function lagOf(kafka: Kafka): Promise<OffsetRange[]> {
       // -1: the group has committed nothing there, and will begin at the first record.
       return { partition, from: from > lowest ? from : lowest, to: BigInt(high) };
     });
-  } finally {
-    await admin.disconnect();
-  }
+  });
 }
 
 async function deadLettersOf(
@@ -125,14 +122,9 @@ async function deadLettersOf(
   ids: ReadonlySet<string>,
 ): Promise<Map<string, EventPlace>> {
   const topic = ORDER_CREATED_DEAD_LETTER_TOPIC;
-  const admin = kafka.admin();
-  await admin.connect();
-  const exists = await admin
-    .listTopics()
-    .then((topics) => topics.includes(topic))
-    .finally(() => admin.disconnect());
+  const topics = await withAdmin(kafka, (admin) => admin.listTopics());
   const found = new Map<string, EventPlace>();
-  if (!exists) return found;
+  if (!topics.includes(topic)) return found;
   for (const letter of await listDeadLetters(kafka, topic, DEAD_LETTERS_MAX)) {
     const id = letter.key?.toLowerCase() ?? "";
     const { partition, offset } = letter;

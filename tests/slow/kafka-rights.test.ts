@@ -13,7 +13,7 @@ import {
   ResourcePatternTypes,
   type Admin,
 } from "kafkajs";
-import { createKafka } from "#lib/kafka/client.ts";
+import { createKafka, withAdmin } from "#lib/kafka/client.ts";
 import { ORDER_CREATED_DEAD_LETTER_TOPIC, ORDER_CREATED_TOPIC } from "#lib/orders/order-created.ts";
 import { readText, ROOT } from "../../scripts/check-stack/files.ts";
 import { placeOrder } from "../../scripts/shared/gateway.ts";
@@ -248,13 +248,7 @@ describe.skipIf(!libsDir)("on Apache Kafka with an authorizer, of APACHE_KAFKA_L
   }
 
   async function asSuperUser<T>(work: (admin: Admin) => Promise<T>): Promise<T> {
-    const admin = superUser().admin();
-    await admin.connect();
-    try {
-      return await work(admin);
-    } finally {
-      await admin.disconnect();
-    }
+    return await withAdmin(superUser(), work);
   }
 });
 

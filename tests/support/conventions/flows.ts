@@ -8,7 +8,7 @@ import { SQL } from "bun";
 import { Partitioners, type Kafka } from "kafkajs";
 import { startKafkaBroker, type KafkaBroker } from "#lib/embedded/kafka/broker.ts";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
-import { createKafka } from "#lib/kafka/client.ts";
+import { createKafka, withAdmin } from "#lib/kafka/client.ts";
 import { migrateUp } from "#lib/migrate/index.ts";
 import {
   allCalledAt,
@@ -311,10 +311,9 @@ async function retriesAndDeadLetters(side: Side): Promise<void> {
   );
 
   // Without its topic a dead letter cannot be written, and is tried again.
-  const admin = kafkaOf(broker).admin();
-  await admin.connect();
-  await admin.deleteTopics({ topics: ["order.created.dlq"] });
-  await admin.disconnect();
+  await withAdmin(kafkaOf(broker), (admin) =>
+    admin.deleteTopics({ topics: ["order.created.dlq"] }),
+  );
   await produce(broker, [{ key: "unreadable", value: "{" }]);
   await until("the dead letter could not be written", () =>
     worker.lines.some(({ message }) => message.startsWith("a dead letter could not be written")),
