@@ -16,8 +16,8 @@ WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json bunfig.toml tsconfig.json ./
 COPY migrations ./migrations
-COPY scripts/command-line.ts scripts/migrate.ts scripts/dead-letters.ts scripts/orders.ts ./scripts/
-COPY scripts/shared/interruption.ts ./scripts/shared/
+COPY scripts/migrate.ts scripts/dead-letters.ts scripts/orders.ts ./scripts/
+COPY scripts/shared/command-line.ts scripts/shared/interruption.ts ./scripts/shared/
 COPY lib ./lib
 COPY services ./services
 

@@ -8,7 +8,7 @@ import {
   type DeadLetter,
   type LetterPlace,
 } from "#lib/kafka/dead-letters.ts";
-import { parseCommand, runCommand, UsageError } from "./command-line.ts";
+import { parseCommand, runCommand, UsageError } from "./shared/command-line.ts";
 
 const USAGE = `Usage:
   bun run dead-letters list [--limit N] [--json]       the latest N (default 100), oldest first

@@ -3,7 +3,7 @@
 import type { NewOrder, OrderStatus } from "#lib/orders/order.ts";
 import { ConfigError } from "#lib/service/config.ts";
 
-import { parseCommand, UsageError } from "./command-line.ts";
+import { parseCommand, UsageError } from "./shared/command-line.ts";
 import { inSeconds } from "./shared/figures.ts";
 import { isGatewayUp, placeOrder, readStatus } from "./shared/gateway.ts";
 import { Interrupted, interruption } from "./shared/interruption.ts";

@@ -16,7 +16,7 @@ import {
   type LocatedOrder,
 } from "../services/orders/republish.ts";
 import { createOrderRepository } from "../services/orders/repository.ts";
-import { parseCommand, runCommand, UsageError } from "./command-line.ts";
+import { parseCommand, runCommand, UsageError } from "./shared/command-line.ts";
 
 const USAGE = `Usage:
   bun run orders list [--json]            the orders that have been pending for too long and have no event in the

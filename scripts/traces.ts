@@ -3,7 +3,7 @@ import type { OtlpTrace } from "#lib/embedded/traces/otlp.ts";
 import { QUERY_PORT } from "#lib/embedded/traces/ports.ts";
 import { criticalPath, modelOf } from "#lib/embedded/viewer/model.ts";
 import type { WireFound, WireSummary, WireTrace } from "#lib/embedded/viewer/wire.ts";
-import { parseCommand, runCommand, UsageError } from "./command-line.ts";
+import { parseCommand, runCommand, UsageError } from "./shared/command-line.ts";
 import { terminal } from "./shared/terminal.ts";
 import { renderWaterfall } from "./shared/waterfall.ts";
 

@@ -4,7 +4,7 @@ import { ImportError } from "#lib/embedded/traces/import.ts";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
 import { OTLP_PORT, QUERY_PORT } from "#lib/embedded/traces/ports.ts";
 import { ConfigError } from "#lib/service/config.ts";
-import { parseCommand, runCommand, UsageError } from "./command-line.ts";
+import { parseCommand, runCommand, UsageError } from "./shared/command-line.ts";
 import { readPorts } from "./demo/ports.ts";
 import { forPeople } from "./shared/terminal.ts";
 

@@ -116,7 +116,7 @@ test("a partition that never answers holds up no other, and its events stay", as
   const relay = relayOn(kafka);
   await until("the others are published", () => kafka.stored.length === 2);
   await insertEvents("e3", "f4", "g3", "h5");
-  relay.ring();
+  relay.wake();
   await outboxIs("a3", "c3", "e3", "g3");
   expect(kafka.stored.map(({ key }) => key).sort()).toEqual(["b1", "d2", "f4", "h5"]);
   await until(

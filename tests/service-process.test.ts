@@ -1,7 +1,7 @@
 /** A service as a child process: what its starter hears of it. */
 import { afterEach, expect, test } from "bun:test";
 import { spawnService, type ServiceProcess } from "#lib/embedded/service-process.ts";
-import { withTimeout } from "#lib/service/timeout.ts";
+import { withTimeout } from "#lib/waiting/waiting.ts";
 
 const TEST_TIMEOUT_MS = 60_000;
 const START_TIMEOUT_MS = 30_000;

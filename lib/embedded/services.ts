@@ -2,7 +2,7 @@
 import { pastProxies } from "./past-proxies.ts";
 import { spawnService, type ServiceProcess } from "./service-process.ts";
 import { endingOrder, neededBy, SERVICE_NAMES, type ServiceName } from "#lib/service/services.ts";
-import { unlessAborted } from "#lib/waiting/waiting.ts";
+import { unlessAborted, withTimeout } from "#lib/waiting/waiting.ts";
 
 /** What {@link startServices} is told. */
 export interface ServicesOptions {
@@ -99,23 +99,21 @@ export async function startServices(options: ServicesOptions): Promise<RunningSe
     const env = environments.get(name) ?? {};
     const child = spawnService(name, env, (line) => options.onLine?.(name, line), options.checkout);
     processes.set(name, child);
-    const timer = Promise.withResolvers<never>();
-    const timeout = setTimeout(
-      () => timer.reject(new Error(`is not ready after ${START_TIMEOUT_MS / 1_000} s`)),
-      START_TIMEOUT_MS,
-    );
-    try {
-      const port = await Promise.race([child.listening, timer.promise]);
+    const becomesReady = async () => {
+      const port = await child.listening;
       ports.get(name)?.resolve(port);
       // From now on this one: a restart comes back where the others look for it.
       environments.set(name, { ...env, PORT: String(port) });
-      await Promise.race([child.ready, timer.promise]);
+      await child.ready;
+    };
+    try {
+      await withTimeout(becomesReady(), START_TIMEOUT_MS, () => {
+        return new Error(`is not ready after ${START_TIMEOUT_MS / 1_000} s`);
+      });
       void reportUnexpectedEnd(name, child);
       return child;
     } catch (error) {
       throw new ServiceStartError(name, (error as Error).message, child.lastLines());
-    } finally {
-      clearTimeout(timeout);
     }
   }
 

@@ -1,4 +1,4 @@
-// Slots: a bounded number of records are worked on at once; the others stand in line for a slot.
+// Slots: a bounded number of things are done at once; the others stand in line for a slot.
 
 /** A counting semaphore, first come first served, that can be held shut. */
 export class Slots {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { withTimeout } from "./timeout.ts";
+import { withTimeout } from "./waiting.ts";
 
 test("work that is done in time gives its result or its error", async () => {
   expect(await withTimeout(Promise.resolve(5), 1_000)).toBe(5);

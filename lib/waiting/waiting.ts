@@ -37,6 +37,28 @@ export async function unlessAborted<T>(
 }
 
 /**
+ * Waits for work, but no longer than `ms`. The work itself goes on then, unheard.
+ *
+ * @param onLate makes what is thrown when the time is over
+ * @throws Error with the text "no answer within … ms", unless `onLate` says otherwise; what the work rejects with
+ */
+export async function withTimeout<T>(
+  work: Promise<T>,
+  ms: number,
+  onLate: () => Error = () => new Error(`no answer within ${ms} ms`),
+): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(onLate()), ms);
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+    // Nobody waits for it any more, however it ends.
+    work.catch(() => {});
+  }
+}
+
+/**
  * Waits for a promise, but no longer than `ms`.
  *
  * @returns whether the promise was fulfilled in time; a rejection counts as not

@@ -6,15 +6,9 @@ import type { SQL } from "bun";
 import { startServices, type RunningServices } from "#lib/embedded/services.ts";
 import { SERVICE_NAMES } from "#lib/service/services.ts";
 import { droppedIn } from "./dropped-spans.ts";
-import { wholeNumber } from "../command-line.ts";
-import {
-  markdownTable,
-  mebibytes,
-  percent,
-  showSpread,
-  spreadOf,
-  whole,
-} from "../shared/figures.ts";
+import { wholeNumber } from "../shared/command-line.ts";
+import { mebibytes, percent, showSpread, spreadOf, whole } from "../shared/figures.ts";
+import { figuresTable } from "../shared/markdown-table.ts";
 import {
   startInfrastructure,
   startSpanSink,
@@ -382,7 +376,7 @@ function figureTable(turns: Record<Mode, Turn[]>): string {
       showSpread(spreadOf(ratios), percent),
     ];
   });
-  return markdownTable(
+  return figuresTable(
     ["a second", "telemetry on", "p50 / p95 / p99", "off", "p50 / p95 / p99", "on / off"],
     rows,
   );
@@ -408,5 +402,5 @@ function usageTable(turns: Record<Mode, Turn[]>): string {
   const sum = (column: 1 | 2) =>
     rows.reduce((total, row) => total + Number(row[column]), 0).toFixed(2);
   rows.push(["sum", sum(1), sum(2), "", ""]);
-  return markdownTable(["", "CPU on", "CPU off", "memory on", "memory off"], rows);
+  return figuresTable(["", "CPU on", "CPU off", "memory on", "memory off"], rows);
 }

@@ -2,16 +2,9 @@
 // against one whose collector is well, in turns.
 import { spawnService, type ServiceProcess } from "#lib/embedded/service-process.ts";
 import { droppedByReason } from "./dropped-spans.ts";
-import { wholeNumber } from "../command-line.ts";
-import {
-  inSeconds,
-  markdownTable,
-  mebibytes,
-  percent,
-  showSpread,
-  spreadOf,
-  whole,
-} from "../shared/figures.ts";
+import { wholeNumber } from "../shared/command-line.ts";
+import { inSeconds, mebibytes, percent, showSpread, spreadOf, whole } from "../shared/figures.ts";
+import { figuresTable } from "../shared/markdown-table.ts";
 import { startSpanSink } from "./infrastructure.ts";
 import { sendLoad } from "./load.ts";
 import { readFlags } from "./options.ts";
@@ -131,7 +124,7 @@ function print(
   console.log(
     `\n${rounds} rounds of ${seconds} s each in turns, ${CONNECTIONS} connections to the mail service.\n`,
   );
-  console.log(markdownTable(header, [row("is well", well), row("hangs", hanging)]));
+  console.log(figuresTable(header, [row("is well", well), row("hangs", hanging)]));
   console.log(`\nhanging / well: ${showSpread(spreadOf(ratios), percent)}`);
   const lost = [...dropped].map(([reason, count]) => `${whole(count)} ${reason}`).join(", ");
   console.log(`spans lost and counted: ${lost || "none"}`);

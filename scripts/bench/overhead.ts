@@ -3,8 +3,9 @@
 // counts is how each does beside its bare one in the same round.
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
-import { wholeNumber } from "../command-line.ts";
-import { markdownTable, percent, percentile, spreadOf, whole } from "../shared/figures.ts";
+import { wholeNumber } from "../shared/command-line.ts";
+import { percent, percentile, spreadOf, whole } from "../shared/figures.ts";
+import { figuresTable } from "../shared/markdown-table.ts";
 import { startSpanSink, type SpanSink } from "./infrastructure.ts";
 import { hasWrk, sendLoad, sendWithWrk } from "./load.ts";
 import { peerCommand, prepareNodePeers } from "./node-peers.ts";
@@ -190,7 +191,7 @@ function tableOf(servers: readonly Server[]): string {
     "spans/request exported",
     "spans dropped",
   ];
-  return markdownTable(header, rows);
+  return figuresTable(header, rows);
 }
 
 function showQuartiles(values: readonly number[], show: (value: number) => string): string {

@@ -1,5 +1,6 @@
 // bun run bench profile FILE…: where a process's time goes, by part, from .cpuprofile files.
-import { markdownTable, percent } from "../shared/figures.ts";
+import { percent } from "../shared/figures.ts";
+import { figuresTable } from "../shared/markdown-table.ts";
 
 /** @see https://chromedevtools.github.io/devtools-protocol/tot/Profiler/#type-Profile */
 interface CpuProfile {
@@ -38,7 +39,7 @@ export async function showProfiles(files: readonly string[]): Promise<void> {
       .sort(([, a], [, b]) => b - a)
       .map(([part, count]) => [part, percent(count / profile.samples.length)]);
     console.log(
-      `${file}: ${profile.samples.length} samples\n\n${markdownTable(["", "share"], rows)}\n`,
+      `${file}: ${profile.samples.length} samples\n\n${figuresTable(["", "share"], rows)}\n`,
     );
   }
 }

@@ -2,8 +2,9 @@
 // a few seconds, so that what the machine does meanwhile meets both alike.
 import { join, resolve } from "node:path";
 import { startServices, type RunningServices } from "#lib/embedded/services.ts";
-import { parseCommand, wholeNumber } from "../command-line.ts";
-import { markdownTable, percent, showSpread, spreadOf, whole } from "../shared/figures.ts";
+import { parseCommand, wholeNumber } from "../shared/command-line.ts";
+import { percent, showSpread, spreadOf, whole } from "../shared/figures.ts";
+import { figuresTable } from "../shared/markdown-table.ts";
 import { allSettled, measureSettling, ORDER_BODIES, usageOfAll, usageSince } from "./flow.ts";
 import {
   startInfrastructure,
@@ -158,5 +159,5 @@ function print([ours, theirs]: [Turn[], Turn[]], settings: Settings): void {
       showSpread(spreadOf(ratios), percent),
     ];
   });
-  console.log(markdownTable(["", "this checkout", "the other", "ratio"], rows));
+  console.log(figuresTable(["", "this checkout", "the other", "ratio"], rows));
 }

@@ -3,9 +3,10 @@
 import { chromium, type Page } from "playwright-core";
 import { startTraceStore, type TraceStore } from "#lib/embedded/traces/index.ts";
 import { ORDER_SERVICES } from "#lib/service/services.ts";
-import { wholeNumber } from "../command-line.ts";
+import { wholeNumber } from "../shared/command-line.ts";
 import { chromiumPath } from "../shared/chromium.ts";
-import { markdownTable, spreadOf } from "../shared/figures.ts";
+import { spreadOf } from "../shared/figures.ts";
+import { figuresTable } from "../shared/markdown-table.ts";
 import { readFlags } from "./options.ts";
 
 const SPANS = 50_000;
@@ -121,7 +122,7 @@ async function printSearches(store: TraceStore, rounds: number): Promise<void> {
   console.log(
     `\n${SPANS} spans in ${SPANS / SPANS_PER_TRACE} traces; an answer over HTTP, ${rounds} times\n`,
   );
-  console.log(markdownTable(["search", "found", "median", "longest"], rows));
+  console.log(figuresTable(["search", "found", "median", "longest"], rows));
 }
 
 /** In a process of its own, as nothing else is to be in its memory. */
@@ -166,7 +167,7 @@ async function printPages(store: TraceStore): Promise<void> {
     }
     console.log("\nChromium, nothing kept from before\n");
     console.log(
-      markdownTable(["page", "first paint", "contentful", "script and style", "data"], rows),
+      figuresTable(["page", "first paint", "contentful", "script and style", "data"], rows),
     );
     const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
     await page.goto(`${store.queryUrl}/trace/${longId}`);

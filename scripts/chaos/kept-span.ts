@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { attribute, microsOf, type SpanInContext } from "#lib/embedded/traces/otlp.ts";
 
-export interface RecordedSpan {
+export interface KeptSpan {
   readonly traceId: string;
   readonly spanId: string;
   /** "" on a root. */
@@ -28,7 +28,7 @@ export interface RecordedSpan {
   readonly links: readonly string[];
 }
 
-export function toRecordedSpan({ span, service, resource }: SpanInContext): RecordedSpan {
+export function toKeptSpan({ span, service, resource }: SpanInContext): KeptSpan {
   const httpStatus = attribute(span.attributes, "http.response.status_code");
   const serverPort = attribute(span.attributes, "server.port");
   const events = span.events ?? [];
@@ -56,15 +56,15 @@ export function toRecordedSpan({ span, service, resource }: SpanInContext): Reco
  * Reads what the lives of a receiver have written.
  * @returns the spans by trace; one that was exported twice, because its answer was lost, stands once
  */
-export async function readSpans(files: readonly string[]): Promise<Map<string, RecordedSpan[]>> {
-  const traces = new Map<string, Map<string, RecordedSpan>>();
+export async function readSpans(files: readonly string[]): Promise<Map<string, KeptSpan[]>> {
+  const traces = new Map<string, Map<string, KeptSpan>>();
   for (const file of files) {
     const lines = (await readFile(file, "utf8")).split("\n");
     // A killed receiver may leave a last line cut off; its export was not acknowledged.
     lines.pop();
     for (const line of lines) {
-      const span = JSON.parse(line) as RecordedSpan;
-      const trace = traces.get(span.traceId) ?? new Map<string, RecordedSpan>();
+      const span = JSON.parse(line) as KeptSpan;
+      const trace = traces.get(span.traceId) ?? new Map<string, KeptSpan>();
       traces.set(span.traceId, trace.set(span.spanId, span));
     }
   }

@@ -1,6 +1,6 @@
 /** What a chaos run is told on the command line. */
 import { parseArgs } from "node:util";
-import { wholeNumber } from "../command-line.ts";
+import { wholeNumber } from "../shared/command-line.ts";
 import { CLUSTER_VICTIMS, VICTIMS } from "./victims.ts";
 
 export interface ChaosOptions {

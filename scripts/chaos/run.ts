@@ -20,7 +20,7 @@ import { checkOrders } from "./order-checks.ts";
 import { stockFor } from "./order-mix.ts";
 import { createRandom } from "./random.ts";
 import { checkReadiness } from "./readiness.ts";
-import { readSpans } from "./recorded-span.ts";
+import { readSpans } from "./kept-span.ts";
 import { checkRun } from "./run-checks.ts";
 import { checkScaling, scaleWorkers } from "./scale-workers.ts";
 import type { ServiceEnd } from "./services.ts";

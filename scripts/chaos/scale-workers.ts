@@ -2,7 +2,7 @@
 import type { BookedOrder } from "./books.ts";
 import { check, type Check } from "./check.ts";
 import type { PostedOrder } from "./load.ts";
-import type { RecordedSpan } from "./recorded-span.ts";
+import type { KeptSpan } from "./kept-span.ts";
 import type { ServiceEnd } from "./services.ts";
 import type { ChaosStack } from "./stack.ts";
 
@@ -32,7 +32,7 @@ export function checkScaling(
   isQuiet: boolean,
   orders: readonly BookedOrder[],
   posted: readonly PostedOrder[],
-  traces: ReadonlyMap<string, readonly RecordedSpan[]>,
+  traces: ReadonlyMap<string, readonly KeptSpan[]>,
 ): Check {
   const traceOf = new Map(posted.map(({ customerId, traceId }) => [customerId, traceId]));
   const handledBy = new Map<string, number>();

@@ -3,7 +3,7 @@ import type { BookedOrder } from "./books.ts";
 import { check, type Check } from "./check.ts";
 import type { Fault, Outage } from "./kills.ts";
 import type { PostedOrder } from "./load.ts";
-import type { RecordedSpan } from "./recorded-span.ts";
+import type { KeptSpan } from "./kept-span.ts";
 import { findGaps, type Gap } from "./trace-gaps.ts";
 
 /** For so long a span may wait in its process after its end: batching, exporting, a busy machine. */
@@ -15,7 +15,7 @@ const EXPORT_RETRY_MS = 12_000;
 export function checkTraces(
   posted: readonly PostedOrder[],
   orders: readonly BookedOrder[],
-  traces: ReadonlyMap<string, readonly RecordedSpan[]>,
+  traces: ReadonlyMap<string, readonly KeptSpan[]>,
   faults: readonly Fault[],
   serviceAtPort: ReadonlyMap<number, string>,
 ): Check[] {
@@ -64,7 +64,7 @@ export function checkTraces(
 }
 
 /** The creations that were sent, in whichever trace. */
-function sentCreations(traces: ReadonlyMap<string, readonly RecordedSpan[]>): Set<string> {
+function sentCreations(traces: ReadonlyMap<string, readonly KeptSpan[]>): Set<string> {
   const sends = [...traces.values()].flatMap((spans) =>
     spans.filter(({ name, isError }) => name === "send order.created" && !isError),
   );
@@ -72,11 +72,11 @@ function sentCreations(traces: ReadonlyMap<string, readonly RecordedSpan[]>): Se
 }
 
 /** What the traces tell of tries beyond the first. */
-export function describeRetries(traces: ReadonlyMap<string, readonly RecordedSpan[]>): string {
+export function describeRetries(traces: ReadonlyMap<string, readonly KeptSpan[]>): string {
   const processings = [...traces.values()].map((spans) =>
     spans.filter(({ name }) => name === "process order.created"),
   );
-  const count = (matches: (spans: RecordedSpan[]) => boolean) => processings.filter(matches).length;
+  const count = (matches: (spans: KeptSpan[]) => boolean) => processings.filter(matches).length;
   return [
     `${count((spans) => spans.some(({ retries }) => retries > 0))} with retries`,
     `${count((spans) => spans.length > 1)} redelivered`,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { RecordedSpan } from "./recorded-span.ts";
+import type { KeptSpan } from "./kept-span.ts";
 import { findGaps } from "./trace-gaps.ts";
 
 const PORTS = new Map([
@@ -106,7 +106,7 @@ test("a handling that settled the order was over when it was settled, and not be
 });
 
 function gapsOf(
-  spans: readonly RecordedSpan[],
+  spans: readonly KeptSpan[],
   more: { sent?: ReadonlySet<string>; itemsMin?: number } = {},
 ) {
   const { sent = new Set(["orders create order.created"]), itemsMin = 1 } = more;
@@ -114,7 +114,7 @@ function gapsOf(
   return findGaps(spans, order, { serviceAtPort: PORTS, sent });
 }
 
-function wholeTrace(): RecordedSpan[] {
+function wholeTrace(): KeptSpan[] {
   const worker = "worker process order.created";
   return [
     span("gateway POST /orders", "the test's own", "gateway", 2, { httpStatus: 201 }),
@@ -136,7 +136,7 @@ function wholeTrace(): RecordedSpan[] {
 }
 
 /** A call that was answered. */
-function called(serverPort: number): Partial<RecordedSpan> {
+function called(serverPort: number): Partial<KeptSpan> {
   return { serverPort, httpStatus: 200 };
 }
 
@@ -145,8 +145,8 @@ function span(
   parentSpanId: string,
   service: string,
   kind: number,
-  more: Partial<RecordedSpan> = {},
-): RecordedSpan {
+  more: Partial<KeptSpan> = {},
+): KeptSpan {
   return {
     traceId: "t",
     spanId,

@@ -1,6 +1,6 @@
 /** Which spans a settled order's trace lacks, and which process must have had them. */
 import { CALL_TIMEOUT_MS } from "#lib/service/client.ts";
-import type { RecordedSpan } from "./recorded-span.ts";
+import type { KeptSpan } from "./kept-span.ts";
 
 /** A span, or part of a trace, that is not there. */
 export interface Gap {
@@ -37,14 +37,14 @@ const CONSUMER = 5;
  * docs/telemetry.md. Failed tries may leave less: a call that got no answer needs no span at its other end.
  */
 export function findGaps(
-  spans: readonly RecordedSpan[],
+  spans: readonly KeptSpan[],
   order: TracedOrder,
   { serviceAtPort, sent }: TracedRun,
 ): Gap[] {
   const { postedAtMs, settledAtMs } = order;
   const byId = new Map(spans.map((span) => [span.spanId, span]));
   const childrenOf = Map.groupBy(spans, (span) => span.parentSpanId);
-  const answeredCalls = (from: RecordedSpan | undefined, service: string) =>
+  const answeredCalls = (from: KeptSpan | undefined, service: string) =>
     (childrenOf.get(from?.spanId ?? "") ?? []).filter(
       ({ kind, serverPort = 0, httpStatus }) =>
         kind === CLIENT && httpStatus !== undefined && serviceAtPort.get(serverPort) === service,
@@ -102,19 +102,19 @@ export function findGaps(
 }
 
 /** The trace begins with the test's own span, which nobody records. */
-function isRoot({ service, kind }: RecordedSpan): boolean {
+function isRoot({ service, kind }: KeptSpan): boolean {
   return service === "gateway" && kind === SERVER;
 }
 
 /** Who made the span above this one. */
-function parentsService({ kind, service, name }: RecordedSpan): string {
+function parentsService({ kind, service, name }: KeptSpan): string {
   if (kind === CONSUMER) return "orders";
   if (kind !== SERVER) return service;
   return service === "orders" && name.startsWith("POST ") ? "gateway" : "worker";
 }
 
 /** The earliest end of the span above this one. */
-function parentFromMs({ kind, name, startMs }: RecordedSpan, postedAtMs: number): number {
+function parentFromMs({ kind, name, startMs }: KeptSpan, postedAtMs: number): number {
   // A record is sent and handled when its creation is long over, by another life of orders it may be; a
   // request may arrive after its sender's death.
   if (kind === CONSUMER || name === "send order.created") return postedAtMs;
@@ -122,7 +122,7 @@ function parentFromMs({ kind, name, startMs }: RecordedSpan, postedAtMs: number)
 }
 
 /** Whether it is a request that was answered out of the database. */
-function usesDatabase({ service, kind, httpStatus = 0 }: RecordedSpan): boolean {
+function usesDatabase({ service, kind, httpStatus = 0 }: KeptSpan): boolean {
   const answered = httpStatus >= 200 && httpStatus < 300;
   return kind === SERVER && answered && (service === "orders" || service === "inventory");
 }

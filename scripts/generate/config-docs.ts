@@ -15,7 +15,7 @@ import {
 } from "#lib/service/services.ts";
 import { PORT_VARIABLES } from "../demo/ports.ts";
 import { TRAFFIC_DEFAULTS } from "../traffic/config.ts";
-import { markdownTable } from "./markdown-table.ts";
+import { markdownTable } from "../shared/markdown-table.ts";
 
 type Loader = (env: Env) => unknown;
 const LOADERS = Object.fromEntries(

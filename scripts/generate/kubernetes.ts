@@ -12,7 +12,7 @@ import {
 } from "#lib/service/services.ts";
 import { POOL_LIMITS } from "#lib/service/connection-pool.ts";
 import { renderKustomization } from "../check-stack/kubernetes-files.ts";
-import { markdownTable } from "./markdown-table.ts";
+import { markdownTable } from "../shared/markdown-table.ts";
 import type { Sections } from "./marks.ts";
 import { addressOf } from "./service-files.ts";
 

@@ -11,7 +11,7 @@ import {
   type ServiceName,
 } from "#lib/service/services.ts";
 import { memoryLimitMib, readCompose } from "../check-stack/files.ts";
-import { markdownTable } from "./markdown-table.ts";
+import { markdownTable } from "../shared/markdown-table.ts";
 import type { Sections } from "./marks.ts";
 
 /** Where a service is, among containers. */

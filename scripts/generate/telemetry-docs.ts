@@ -17,7 +17,7 @@ import {
   type AttributeRule,
   type SpanType,
 } from "../../tests/support/conventions/span-table.ts";
-import { markdownTable } from "./markdown-table.ts";
+import { markdownTable } from "../shared/markdown-table.ts";
 import type { Sections } from "./marks.ts";
 import { plainPath, readingOrder } from "./reading-order.ts";
 

@@ -47,21 +47,3 @@ export function mebibytes(bytes: number): string {
 export function percent(share: number): string {
   return `${(share * 100).toFixed(0)} %`;
 }
-
-/** A Markdown table with aligned columns; the first column is text, the others are numbers. */
-export function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]) {
-  const widths = header.map((cell, column) =>
-    Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)),
-  );
-  const line = (cells: readonly string[]) =>
-    `| ${widths
-      .map((width, column) => {
-        const cell = cells[column] ?? "";
-        return column === 0 ? cell.padEnd(width) : cell.padStart(width);
-      })
-      .join(" | ")} |`;
-  const rule = widths.map((width, column) =>
-    column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`,
-  );
-  return [line(header), line(rule), ...rows.map(line)].join("\n");
-}

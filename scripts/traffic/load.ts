@@ -1,7 +1,7 @@
 /** A load on the gateway: how fast it answers when requests come whether it is ready for them or not. */
 import { createHistogram, type RecordableHistogram } from "node:perf_hooks";
 import type { Order } from "#lib/orders/order.ts";
-import { markdownTable } from "../shared/figures.ts";
+import { figuresTable } from "../shared/markdown-table.ts";
 import { answerOf } from "../shared/gateway.ts";
 import { startArrivals } from "./arrivals.ts";
 import { drawKind, KIND_NAMES, KINDS, type KindName, type Mix } from "./mix.ts";
@@ -106,7 +106,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
     unsent: options.signal.aborted ? 0 : countMax - arrivals.begun,
     seconds: elapsed,
     latencyMs: { p50: all.percentile(50), p95: all.percentile(95), p99: all.percentile(99) },
-    table: markdownTable(
+    table: figuresTable(
       ["", "answers", "a second", "failed", "p50", "p95", "p99", "longest"],
       rows.map(([name, measured]) => [name, ...measured.row(elapsed)]),
     ),

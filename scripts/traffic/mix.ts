@@ -1,6 +1,6 @@
 /** What a load is made of: orders that can be had and such that cannot, and those who only look. */
 import type { NewOrder, OrderItem } from "#lib/orders/order.ts";
-import { UsageError } from "../command-line.ts";
+import { UsageError } from "../shared/command-line.ts";
 
 /** The seeded items' prices in cents, ITEM-001 to ITEM-010. */
 const PRICES = [2999, 8999, 4999, 3999, 7999, 14999, 1999, 1499, 3499, 4499];

@@ -1,7 +1,7 @@
 /** What each word of `bun run tutorial` does. */
 import { existsSync } from "node:fs";
 import { relative } from "node:path";
-import { UsageError } from "../command-line.ts";
+import { UsageError } from "../shared/command-line.ts";
 import { interruption } from "../shared/interruption.ts";
 import { terminal } from "../shared/terminal.ts";
 import { loadCheck, runCheck } from "./check/index.ts";

@@ -1,5 +1,5 @@
 /** `bun run tutorial`: the chapter's stages, run, laid out, judged and shown. */
-import { parseCommand, UsageError } from "../command-line.ts";
+import { parseCommand, UsageError } from "../shared/command-line.ts";
 import { Interrupted } from "../shared/interruption.ts";
 import { obey, Refusal, STATUS } from "./commands.ts";
 import { STAGES } from "./stages.ts";

@@ -14,7 +14,7 @@ import type { OrderRepository, Page } from "./repository.ts";
 export function addOrdersRoutes(
   app: ReturnType<typeof createBaseApp>,
   orders: OrderRepository,
-  relay: Pick<Relay, "ring">,
+  relay: Pick<Relay, "wake">,
 ) {
   app
     .post(
@@ -22,7 +22,7 @@ export function addOrdersRoutes(
       async ({ body, request, set }) => {
         const { order, isNew } = await orders.create(body, readIdempotencyKey(request.headers));
         if (isNew) {
-          relay.ring();
+          relay.wake();
           ordersCreated.add(1);
         }
         set.status = 201;

@@ -6,7 +6,7 @@
 import type { Database } from "#lib/service/database.ts";
 import { gauge } from "#lib/telemetry/metrics/instruments.ts";
 import { logger } from "#lib/telemetry/logs/logger.ts";
-import { sleep } from "#lib/waiting/waiting.ts";
+import { repeatEvery } from "#lib/waiting/repeating.ts";
 
 /** A step that fails is tried again for a minute, and a dependency may be away for longer than that. */
 const OVERDUE_AFTER_S = 300;
@@ -26,23 +26,20 @@ gauge(
 /** Starts to look, one look after the other. A probe, so it makes no span. */
 export function watchOverdueOrders({ untraced }: Pick<Database, "untraced">) {
   const stopping = new AbortController();
-  const running = run();
+  const running = repeatEvery(LOOK_INTERVAL_MS, look, stopping.signal);
 
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      try {
-        const [found] = await untraced.query<{ count: number }>`
-          SELECT count(*)::integer AS count FROM (
-            SELECT 1 FROM orders.orders
-            WHERE status = 'pending' AND created_at < now() - make_interval(secs => ${OVERDUE_AFTER_S})
-            LIMIT ${COUNT_MAX}
-          ) AS overdue`;
-        overdue = found?.count;
-      } catch (error) {
-        overdue = undefined;
-        logger.debug("the orders cannot be looked at", { error });
-      }
-      await sleep(LOOK_INTERVAL_MS, stopping.signal).catch(() => undefined);
+  async function look(): Promise<void> {
+    try {
+      const [found] = await untraced.query<{ count: number }>`
+        SELECT count(*)::integer AS count FROM (
+          SELECT 1 FROM orders.orders
+          WHERE status = 'pending' AND created_at < now() - make_interval(secs => ${OVERDUE_AFTER_S})
+          LIMIT ${COUNT_MAX}
+        ) AS overdue`;
+      overdue = found?.count;
+    } catch (error) {
+      overdue = undefined;
+      logger.debug("the orders cannot be looked at", { error });
     }
   }
 

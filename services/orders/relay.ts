@@ -16,13 +16,12 @@ import type { Kafka } from "kafkajs";
 import { createPublisher, type Publisher } from "#lib/kafka/publisher.ts";
 import { ORDER_CREATED_TOPIC, ORDER_TOPIC_PARTITIONS } from "#lib/orders/order-created.ts";
 import type { Database } from "#lib/service/database.ts";
-import { withTimeout } from "#lib/service/timeout.ts";
 import { traceSend } from "#lib/telemetry/kafka/index.ts";
 import { logger } from "#lib/telemetry/logs/logger.ts";
 import { errorText } from "#lib/telemetry/error-text.ts";
 import { inSpan } from "#lib/telemetry/span.ts";
 import { repeatEvery } from "#lib/waiting/repeating.ts";
-import { settledWithin, sleep } from "#lib/waiting/waiting.ts";
+import { settledWithin, sleep, withTimeout } from "#lib/waiting/waiting.ts";
 import { longBacklog, lookAtBacklog } from "./backlog.ts";
 import { Leases } from "./leases.ts";
 import type { OutboxEvent } from "./outbox.ts";
@@ -35,7 +34,7 @@ const LEASE_MS = 10_000;
 /** A send under way for longer is told of. */
 const SLOW_SEND_MS = 3_000;
 /** For so long the sends of a batch are waited for together; slower ones go on by themselves. */
-const PATIENCE_MS = 200;
+const BATCH_WAIT_MS = 200;
 /** Between tries: of everything while Kafka or PostgreSQL is away, of one partition while only that is. */
 const RETRY_DELAY_MS = { min: 250, max: 5_000 };
 /** How often Kafka is asked whether it is still there, while there is nothing to publish. */
@@ -94,7 +93,7 @@ export class Relay {
   readonly #leases: Leases;
   readonly #stopping = new AbortController();
   readonly #running: Promise<void>;
-  #rung = Promise.withResolvers<void>();
+  #woken = Promise.withResolvers<void>();
   /** What keeps everything from going on; undefined when nothing does. */
   #problem: string | undefined = "not connected yet";
   /** By partition: what is wrong with it, and how often in a row. */
@@ -110,16 +109,16 @@ export class Relay {
     this.#batchRowsMax = options.batchRowsMax;
     this.#leaseMs = options.leaseMs ?? LEASE_MS;
     this.#leases = new Leases(database.sql, this.#leaseMs);
-    this.ring();
+    this.wake();
     this.#running = this.#run();
     const { signal } = this.#stopping;
     void repeatEvery(pollIntervalMs, () => this.#look(), signal);
     void repeatEvery(KAFKA_PROBE_INTERVAL_MS, () => this.#askKafka(), signal);
   }
 
-  /** Tells that there is a new event. Rings that come while one is heeded become one. */
-  ring(): void {
-    this.#rung.resolve();
+  /** Tells that there is a new event. Calls that come while one is heeded become one. */
+  wake(): void {
+    this.#woken.resolve();
   }
 
   /** What is wrong with Kafka, for a person; undefined when all is well. */
@@ -143,7 +142,7 @@ export class Relay {
   /** Ends after the sends under way, and gives back what is not published. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.ring();
+    this.wake();
     await this.#running;
     const giveUpAtMs = performance.now() + STOP_SENDS_WITHIN_MS;
     while (this.#sending.size > 0 && performance.now() < giveUpAtMs) await Bun.sleep(STOP_POLL_MS);
@@ -155,13 +154,13 @@ export class Relay {
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     for (let failed = 0; ;) {
-      await this.#rung.promise;
+      await this.#woken.promise;
       if (signal.aborted) return;
-      this.#rung = Promise.withResolvers();
+      this.#woken = Promise.withResolvers();
       try {
         // First at the start, and again when nothing could be sent: no event is in hand while Kafka is away.
         if (this.#problem !== undefined) await this.#publisher.connect();
-        if (await this.#relayBatch()) this.ring();
+        if (await this.#relayBatch()) this.wake();
         if (failed > 0) logger.info("the outbox relay works again");
         failed = 0;
         this.#problem = undefined;
@@ -174,7 +173,7 @@ export class Relay {
         }
         await sleep(retryDelayMs(failed), signal).catch(() => undefined);
         failed = Math.min(failed + 1, 10);
-        this.ring();
+        this.wake();
       }
     }
   }
@@ -199,7 +198,7 @@ export class Relay {
         const outcomes: unknown[] = [];
         await settledWithin(
           Promise.all(sends.map((one) => one.then((error) => outcomes.push(error)))),
-          PATIENCE_MS,
+          BATCH_WAIT_MS,
         );
         const [failure] = outcomes;
         if (outcomes.length > 0 && !outcomes.includes(undefined)) throw failure;
@@ -231,7 +230,7 @@ export class Relay {
       return error;
     } finally {
       this.#sending.delete(name);
-      if (performance.now() - startedMs > PATIENCE_MS) this.ring();
+      if (performance.now() - startedMs > BATCH_WAIT_MS) this.wake();
     }
   }
 
@@ -252,14 +251,14 @@ export class Relay {
       await withTimeout(this.#publisher.connect(), KAFKA_PROBE_TIMEOUT_MS);
     } catch (error) {
       this.#problem = errorText(error);
-      this.ring();
+      this.wake();
     }
   }
 
   /** Finds what no ring told of: events of other replicas, and those put off. */
   async #look(): Promise<void> {
     try {
-      if ((await lookAtBacklog(this.#database)) > 0) this.ring();
+      if ((await lookAtBacklog(this.#database)) > 0) this.wake();
       else this.#failures.clear();
     } catch (error) {
       logger.debug("the outbox cannot be looked at", { error });

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { spawnService } from "#lib/embedded/service-process.ts";
 import { factsOf, urlVariable, type ServiceName } from "#lib/service/services.ts";
-import { withTimeout } from "#lib/service/timeout.ts";
+import { withTimeout } from "#lib/waiting/waiting.ts";
 import { until } from "./until.ts";
 
 export type { ServiceName };

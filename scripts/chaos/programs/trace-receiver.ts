@@ -7,7 +7,7 @@
 import { openSync, writeSync } from "node:fs";
 import { createOtlpReceiver } from "#lib/embedded/traces/otlp-receiver.ts";
 import { spansOf } from "#lib/embedded/traces/otlp.ts";
-import { toRecordedSpan } from "../recorded-span.ts";
+import { toKeptSpan } from "../kept-span.ts";
 
 const BODY_BYTES_MAX = 16 * 1024 ** 2;
 const [, , port, file = ""] = Bun.argv;
@@ -16,7 +16,7 @@ const log = openSync(file, "a");
 const receive = createOtlpReceiver(
   {
     addTraces(request) {
-      const lines = spansOf(request).map((span) => `${JSON.stringify(toRecordedSpan(span))}\n`);
+      const lines = spansOf(request).map((span) => `${JSON.stringify(toKeptSpan(span))}\n`);
       writeSync(log, lines.join(""));
       return { rejectedSpans: 0, errorMessage: "" };
     },

@@ -1,5 +1,5 @@
 /** Fills the blocks of the chapter's pages from the stages' files and by runs of them. */
-import { parseCommand, UsageError } from "../../command-line.ts";
+import { parseCommand, UsageError } from "../../shared/command-line.ts";
 import { startParts } from "../../../tests/support/tutorial.ts";
 import { interruption } from "../../shared/interruption.ts";
 import { STAGES } from "../stages.ts";
