@@ -112,25 +112,18 @@ export async function replayDeadLetters(
           : rangesOf(selection, ends, marks, skipped),
       onRecords: async (partition, records, commit) => {
         const marked = marks.get(partition) ?? new ReplayMarks("-1", null);
-        const messages: { topic: string; message: Message; place: LetterPlace }[] = [];
-        for (const record of records) {
-          const place = { partition, offset: record.offset };
-          if (marked.has(BigInt(record.offset)) || !isSelected(selection, place)) continue;
-          const target = headerText(record.headers, DEAD_LETTER_HEADERS.topic);
-          if (target === undefined) {
-            skipped.push({ ...place, reason: `has no ${DEAD_LETTER_HEADERS.topic} header` });
-            continue;
-          }
-          const { key, value, headers = {} } = record;
-          messages.push({
-            topic: target,
-            message: { key, value, headers: originalHeaders(headers) },
-            place,
-          });
-        }
+        const places = records
+          .map((record) => ({ record, place: { partition, offset: record.offset } }))
+          .filter(({ place }) => !marked.has(BigInt(place.offset)) && isSelected(selection, place));
         try {
           // Each by itself: a send across partitions can be fulfilled with some of its records nowhere.
-          for (const { topic: target, message, place } of messages) {
+          for (const { record, place } of places) {
+            const original = originalOf(record);
+            if (original === undefined) {
+              skipped.push({ ...place, reason: `has no ${DEAD_LETTER_HEADERS.topic} header` });
+              continue;
+            }
+            const { topic: target, message } = original;
             const sending = { topic: target, acks: -1, timeout: PRODUCE_TIMEOUT_MS };
             assertStored(await producer.send({ ...sending, messages: [message] }), target);
             marked.add(BigInt(place.offset));
@@ -149,6 +142,14 @@ export async function replayDeadLetters(
     await producer.disconnect();
   }
   return { replayed, skipped };
+}
+
+/** What a dead letter was, and where; undefined where it does not say. */
+function originalOf(letter: KafkaMessage): { topic: string; message: Message } | undefined {
+  const topic = headerText(letter.headers, DEAD_LETTER_HEADERS.topic);
+  if (topic === undefined) return undefined;
+  const { key, value, headers = {} } = letter;
+  return { topic, message: { key, value, headers: originalHeaders(headers) } };
 }
 
 /** Finds out what there is in each partition, and what of it was replayed. */

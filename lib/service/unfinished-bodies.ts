@@ -7,7 +7,7 @@ import { RequestTimeoutError } from "./errors.ts";
  * How long a body may take from when its head is there, however steadily its bytes drip. The largest
  * one, of 1 MiB, fits into a megabit a second; an order of 100 items is 10 kB.
  */
-export const BODY_TIMEOUT_MS = 10_000;
+const BODY_TIMEOUT_MS = 10_000;
 
 const LOG_INTERVAL_MS = 10_000;
 

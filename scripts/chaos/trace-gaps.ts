@@ -41,62 +41,91 @@ export function findGaps(
   order: TracedOrder,
   { serviceAtPort, sent }: TracedRun,
 ): Gap[] {
-  const { postedAtMs, settledAtMs } = order;
-  const byId = new Map(spans.map((span) => [span.spanId, span]));
-  const childrenOf = Map.groupBy(spans, (span) => span.parentSpanId);
-  const answeredCalls = (from: KeptSpan | undefined, service: string) =>
-    (childrenOf.get(from?.spanId ?? "") ?? []).filter(
-      ({ kind, serverPort = 0, httpStatus }) =>
-        kind === CLIENT && httpStatus !== undefined && serviceAtPort.get(serverPort) === service,
-    );
-  const gaps: Gap[] = [];
-  const miss = (what: string, service: string, fromMs = postedAtMs) =>
-    void gaps.push({ what, service, fromMs });
-
-  if (!spans.some(isRoot)) miss("the gateway's POST /orders", "gateway");
+  const trace: Trace = {
+    spans,
+    serviceAtPort,
+    byId: new Map(spans.map((span) => [span.spanId, span])),
+    childrenOf: Map.groupBy(spans, (span) => span.parentSpanId),
+  };
+  const { postedAtMs } = order;
   const creations = spans.filter(({ name }) => name === "create order.created");
-  if (creations.length === 0) miss("create order.created", "orders");
-  for (const { spanId, startMs } of creations) {
-    if (!sent.has(spanId)) miss("send order.created", "orders", startMs);
-  }
-  const settlings = spans.filter(
+  return [
+    ...(spans.some(isRoot) ? [] : [gap("the gateway's POST /orders", "gateway", postedAtMs)]),
+    ...(creations.length > 0 ? [] : [gap("create order.created", "orders", postedAtMs)]),
+    ...creations
+      .filter(({ spanId }) => !sent.has(spanId))
+      .map(({ startMs }) => gap("send order.created", "orders", startMs)),
+    ...settlingGaps(trace, order),
+    ...spans.flatMap((span) => gapsAround(span, trace, postedAtMs)),
+  ];
+}
+
+/** The spans of a trace, and how they hang together. */
+interface Trace {
+  readonly spans: readonly KeptSpan[];
+  readonly byId: ReadonlyMap<string, KeptSpan>;
+  readonly childrenOf: ReadonlyMap<string, readonly KeptSpan[]>;
+  readonly serviceAtPort: TracedRun["serviceAtPort"];
+}
+
+function gap(what: string, service: string, fromMs: number): Gap {
+  return { what, service, fromMs };
+}
+
+/** Calls of a span to a service that were answered. */
+function answeredCalls(trace: Trace, from: KeptSpan | undefined, service: string): KeptSpan[] {
+  const children = trace.childrenOf.get(from?.spanId ?? "") ?? [];
+  return children.filter(
+    ({ kind, serverPort = 0, httpStatus }) =>
+      kind === CLIENT &&
+      httpStatus !== undefined &&
+      trace.serviceAtPort.get(serverPort) === service,
+  );
+}
+
+/** What is missing of the worker's handling that settled the order. */
+function settlingGaps(trace: Trace, { itemsMin, settledAtMs }: TracedOrder): Gap[] {
+  const settlings = trace.spans.filter(
     (span) =>
       span.kind === CONSUMER &&
       !span.isError &&
       !span.isAbandoned &&
-      answeredCalls(span, "email").some(({ httpStatus }) => httpStatus === 200),
+      answeredCalls(trace, span, "email").some(({ httpStatus }) => httpStatus === 200),
   );
   if (settlings.length === 0) {
     // The mail comes after the status.
-    miss("a process order.created that ends with the mail", "worker", settledAtMs);
+    return [gap("a process order.created that ends with the mail", "worker", settledAtMs)];
   }
-  for (const settling of settlings) {
-    const reserving = childrenOf.get(settling.spanId)?.find(({ name }) => name === "reserve items");
-    if (answeredCalls(reserving, "inventory").length < order.itemsMin) {
-      miss("a call to reserve an item", "worker", settling.startMs);
-    }
-    if (!answeredCalls(settling, "orders").some(({ name }) => name === "PATCH")) {
-      miss("the call to set the status", "worker", settling.startMs);
+  return settlings.flatMap((settling) => {
+    const steps = trace.childrenOf.get(settling.spanId);
+    const reserving = steps?.find(({ name }) => name === "reserve items");
+    const reserved = answeredCalls(trace, reserving, "inventory").length;
+    const hasStatus = answeredCalls(trace, settling, "orders").some(({ name }) => name === "PATCH");
+    return [
+      ...(reserved < itemsMin
+        ? [gap("a call to reserve an item", "worker", settling.startMs)]
+        : []),
+      ...(hasStatus ? [] : [gap("the call to set the status", "worker", settling.startMs)]),
+    ];
+  });
+}
+
+/** What is missing next to one span: its parent, the other side of its call, its statements. */
+function gapsAround(span: KeptSpan, trace: Trace, postedAtMs: number): Gap[] {
+  const gaps: Gap[] = [];
+  const who = `${span.service}'s ${span.name}`;
+  const children = trace.childrenOf.get(span.spanId) ?? [];
+  const called = trace.serviceAtPort.get(span.serverPort ?? 0);
+  if (!isRoot(span) && !trace.byId.has(span.parentSpanId)) {
+    gaps.push(gap(`the parent of ${who}`, parentsService(span), parentFromMs(span, postedAtMs)));
+  }
+  if (span.kind === CLIENT && called && span.httpStatus !== undefined) {
+    if (!children.some(({ kind, service }) => kind === SERVER && service === called)) {
+      gaps.push(gap(`${called}'s side of ${who}`, called, span.startMs));
     }
   }
-  for (const span of spans) {
-    const children = childrenOf.get(span.spanId) ?? [];
-    const called = serviceAtPort.get(span.serverPort ?? 0);
-    if (!isRoot(span) && !byId.has(span.parentSpanId)) {
-      miss(
-        `the parent of ${span.service}'s ${span.name}`,
-        parentsService(span),
-        parentFromMs(span, postedAtMs),
-      );
-    }
-    if (span.kind === CLIENT && called && span.httpStatus !== undefined) {
-      if (!children.some(({ kind, service }) => kind === SERVER && service === called)) {
-        miss(`${called}'s side of ${span.service}'s ${span.name}`, called, span.startMs);
-      }
-    }
-    if (usesDatabase(span) && !children.some(({ isSql }) => isSql)) {
-      miss(`the SQL of ${span.service}'s ${span.name}`, span.service, span.startMs);
-    }
+  if (usesDatabase(span) && !children.some(({ isSql }) => isSql)) {
+    gaps.push(gap(`the SQL of ${who}`, span.service, span.startMs));
   }
   return gaps;
 }

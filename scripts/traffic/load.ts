@@ -84,11 +84,10 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
   const arrivals = startArrivals({ ...options, countMax, arrive });
   const seconds = () => (performance.now() - startedMs) / 1_000;
   const progress = setInterval(() => {
-    options.onProgress(
-      `${seconds().toFixed(0).padStart(4)} s  ${arrivals.begun}/${countMax} sent  ` +
-        `${arrivals.inFlight} under way  ${all.failed} failed  ` +
-        `p50 ${show(all.percentile(50))}  p99 ${show(all.percentile(99))}`,
-    );
+    const sent = `${seconds().toFixed(0).padStart(4)} s  ${arrivals.begun}/${countMax} sent`;
+    const [p50, p99] = [50, 99].map((one) => show(all.percentile(one)));
+    const answered = `${all.failed} failed  p50 ${p50}  p99 ${p99}`;
+    options.onProgress(`${sent}  ${arrivals.inFlight} under way  ${answered}`);
   }, PROGRESS_EVERY_MS);
   const endMs = startedMs + options.seconds * 1_000 + OVERTIME_MS;
   while (arrivals.begun < countMax && performance.now() < endMs && !options.signal.aborted) {
@@ -99,19 +98,23 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
 
   // The last one may come, and be answered, before its second is over.
   const elapsed = options.signal.aborted ? seconds() : Math.max(seconds(), options.seconds);
-  const rows = [...kinds, ["all", all] as const].filter(([, { answered }]) => answered > 0);
   return {
     answered: all.answered,
     failed: all.failed,
     unsent: options.signal.aborted ? 0 : countMax - arrivals.begun,
     seconds: elapsed,
     latencyMs: { p50: all.percentile(50), p95: all.percentile(95), p99: all.percentile(99) },
-    table: figuresTable(
-      ["", "answers", "a second", "failed", "p50", "p95", "p99", "longest"],
-      rows.map(([name, measured]) => [name, ...measured.row(elapsed)]),
-    ),
+    table: tableOf([...kinds, ["all", all]], elapsed),
     problems: [...problems].sort(([, a], [, b]) => b - a),
   };
+}
+
+function tableOf(measured: readonly (readonly [string, Measured])[], seconds: number): string {
+  const rows = measured.filter(([, { answered }]) => answered > 0);
+  return figuresTable(
+    ["", "answers", "a second", "failed", "p50", "p95", "p99", "longest"],
+    rows.map(([name, one]) => [name, ...one.row(seconds)]),
+  );
 }
 
 /** Latencies of one kind of request, in microseconds. */

@@ -16,58 +16,71 @@ interface Calls {
 
 /** @returns the map of what some traces say */
 export function mapOf(traces: readonly StoredTrace[]): Pick<WireMap, "nodes" | "edges"> {
-  const nodes = new Map<string, { node: Omit<WireMapNode, "spans" | "errors">; calls: Calls }>();
-  const edges = new Map<string, { from: string; to: string; calls: Calls }>();
-  let firstUs = Number.POSITIVE_INFINITY;
-  let lastUs = 0;
-  const node = (kind: WireMapNode["kind"], name: string) => {
-    const id = `${kind}:${name}`;
-    return nodes.getOrInsertComputed(id, () => ({
-      node: { id, kind, name },
-      calls: { durationsUs: [], errors: 0 },
-    }));
-  };
-  const call = (from: string, to: string, context: SpanInContext) => {
-    const key = JSON.stringify([from, to]);
-    const edge = edges.getOrInsertComputed(key, () => ({
-      from,
-      to,
-      calls: { durationsUs: [], errors: 0 },
-    }));
-    count(edge.calls, context);
-  };
-  for (const trace of traces) {
-    firstUs = Math.min(firstUs, trace.startTimeUs);
-    lastUs = Math.max(lastUs, trace.endTimeUs);
-    const spans = spansOf(trace);
-    const byId = new Map(spans.map((context) => [context.span.spanId, context]));
-    for (const context of spans) {
-      const service = node("service", serviceNameOf(context.resource));
-      count(service.calls, context);
-      const target = targetOf(context);
-      if (target) {
-        const to = node(target.kind, target.name);
-        count(to.calls, context);
-        // A topic hands on to whoever handles its records.
-        if (context.span.kind === CONSUMER) call(to.node.id, service.node.id, context);
-        else call(service.node.id, to.node.id, context);
-      }
-      const parent = byId.get(parentIdOf(context.span) ?? "");
-      // Between a producer and a consumer stands the topic.
-      if (!parent || context.span.kind === CONSUMER) continue;
-      const caller = serviceNameOf(parent.resource);
-      const isOwn = parent.resource === context.resource;
-      if (!isOwn) call(`service:${caller}`, service.node.id, context);
-    }
-  }
+  const map = new ServiceMap();
+  for (const trace of traces) addTrace(map, trace);
+  const firstUs = Math.min(...traces.map(({ startTimeUs }) => startTimeUs));
+  const lastUs = Math.max(...traces.map(({ endTimeUs }) => endTimeUs));
   const seconds = Math.max(1, (lastUs - firstUs) / 1_000_000);
-  return {
-    nodes: [...nodes.values()].map(({ node, calls }) => ({
+  return { nodes: map.nodes(), edges: map.edges(seconds) };
+}
+
+function addTrace(map: ServiceMap, trace: StoredTrace): void {
+  const spans = spansOf(trace);
+  const byId = new Map(spans.map((context) => [context.span.spanId, context]));
+  for (const context of spans) {
+    const service = map.count("service", serviceNameOf(context.resource), context);
+    const target = targetOf(context);
+    if (target) {
+      const to = map.count(target.kind, target.name, context);
+      // A topic hands on to whoever handles its records.
+      if (context.span.kind === CONSUMER) map.countCall(to, service, context);
+      else map.countCall(service, to, context);
+    }
+    const parent = byId.get(parentIdOf(context.span) ?? "");
+    // Between a producer and a consumer stands the topic.
+    if (!parent || context.span.kind === CONSUMER) continue;
+    const isOwn = parent.resource === context.resource;
+    if (!isOwn) map.countCall(nodeId("service", serviceNameOf(parent.resource)), service, context);
+  }
+}
+
+/** Nodes and edges, while they are counted. */
+class ServiceMap {
+  readonly #nodes = new Map<
+    string,
+    { node: Omit<WireMapNode, "spans" | "errors">; calls: Calls }
+  >();
+  readonly #edges = new Map<string, { from: string; to: string; calls: Calls }>();
+
+  /** Counts a span at a node. @returns the node's id */
+  count(kind: WireMapNode["kind"], name: string, context: SpanInContext): string {
+    const id = nodeId(kind, name);
+    const { calls } = this.#nodes.getOrInsertComputed(id, () => ({
+      node: { id, kind, name },
+      calls: noCalls(),
+    }));
+    count(calls, context);
+    return id;
+  }
+
+  /** Counts a span on the edge between two nodes. */
+  countCall(from: string, to: string, context: SpanInContext): void {
+    const key = JSON.stringify([from, to]);
+    const { calls } = this.#edges.getOrInsertComputed(key, () => ({ from, to, calls: noCalls() }));
+    count(calls, context);
+  }
+
+  nodes(): WireMapNode[] {
+    return [...this.#nodes.values()].map(({ node, calls }) => ({
       ...node,
       spans: calls.durationsUs.length,
       errors: calls.errors,
-    })),
-    edges: [...edges.values()].map(({ from, to, calls }): WireMapEdge => {
+    }));
+  }
+
+  /** @param seconds over which they were counted */
+  edges(seconds: number): WireMapEdge[] {
+    return [...this.#edges.values()].map(({ from, to, calls }) => {
       const sorted = calls.durationsUs.sort((a, b) => a - b);
       return {
         from,
@@ -77,8 +90,16 @@ export function mapOf(traces: readonly StoredTrace[]): Pick<WireMap, "nodes" | "
         rate: sorted.length / seconds,
         p95: sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.95))] ?? 0,
       };
-    }),
-  };
+    });
+  }
+}
+
+function nodeId(kind: WireMapNode["kind"], name: string): string {
+  return `${kind}:${name}`;
+}
+
+function noCalls(): Calls {
+  return { durationsUs: [], errors: 0 };
 }
 
 function count(calls: Calls, context: SpanInContext): void {

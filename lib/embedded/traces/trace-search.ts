@@ -88,7 +88,7 @@ function candidates(ring: TraceRing, query: TraceQuery): StoredTrace[] {
 }
 
 /** Whether a text stands anywhere in a span, as {@link searchTraces} finds it. */
-export function spanContains(context: SpanInContext, text: string): boolean {
+function spanContains(context: SpanInContext, text: string): boolean {
   const wanted = text.toLowerCase();
   if (serviceNameOf(context.resource).toLowerCase().includes(wanted)) return true;
   for (const one of textsOf(context)) if (one.toLowerCase().includes(wanted)) return true;

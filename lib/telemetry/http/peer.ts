@@ -12,7 +12,7 @@ import { fixed, fixedSets } from "../optional.ts";
 /** Servers that are kept; what comes beyond is made anew each time. */
 const PEERS_MAX = 1_000;
 
-export class Peer {
+class Peer {
   readonly method: string;
   readonly spanName: string;
   readonly attributes: Attributes;
