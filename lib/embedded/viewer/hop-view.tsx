@@ -28,7 +28,6 @@ export function Hops({ state, span }: { state: TraceState; span: Span }) {
 
 function HopView({ state, hop }: { state: TraceState; hop: Hop }) {
   const { sender, receiver } = hop;
-  const parts = readTraceparent(hop.traceparent);
   const mismatch = mismatchOf(hop, state.trace.value);
   return (
     <div class="hop">
@@ -47,48 +46,7 @@ function HopView({ state, hop }: { state: TraceState; hop: Hop }) {
           ? "as it was sent:"
           : "put together from the span's ids (it does not say itself):"}
       </p>
-      <p class="header-bytes">
-        <code>
-          traceparent:{" "}
-          {parts ? (
-            <>
-              <span class="part-0">{parts.version}</span>-
-              <span class="part-1">{parts.traceId}</span>-
-              <span class="part-2">{parts.parentId}</span>-<span class="part-3">{parts.flags}</span>
-            </>
-          ) : (
-            hop.traceparent
-          )}
-        </code>
-      </p>
-      {parts && (
-        <dl class="attributes">
-          <div>
-            <dt class="part-0">version</dt>
-            <dd>{parts.version}</dd>
-          </div>
-          <div>
-            <dt class="part-1">trace id</dt>
-            <dd>
-              {parts.traceId === state.trace.value.traceId
-                ? "this trace"
-                : `another: ${parts.traceId}`}
-            </dd>
-          </div>
-          <div>
-            <dt class="part-2">parent id</dt>
-            <dd>
-              {parts.parentId === sender.id
-                ? `the span that sent it, ${sender.name}`
-                : parts.parentId}
-            </dd>
-          </div>
-          <div>
-            <dt class="part-3">flags</dt>
-            <dd>{Number.parseInt(parts.flags, 16) & 1 ? "sampled: it is kept" : "not sampled"}</dd>
-          </div>
-        </dl>
-      )}
+      <TraceparentHeader hop={hop} traceId={state.trace.value.traceId} />
       {sender.traceState && (
         <dl class="attributes">
           {readTraceState(sender.traceState).map(([key, value], index) => (
@@ -99,46 +57,8 @@ function HopView({ state, hop }: { state: TraceState; hop: Hop }) {
           ))}
         </dl>
       )}
-      {hop.baggage && (
-        <>
-          <p class="header-bytes">
-            <code>baggage: {hop.baggage}</code>
-          </p>
-          <dl class="attributes">
-            {readBaggage(hop.baggage).map(({ key, value, properties }, index) => (
-              <div key={index}>
-                <dt>baggage {key}</dt>
-                <dd>
-                  {value}
-                  {properties && <span class="faint"> ({properties})</span>}
-                </dd>
-              </div>
-            ))}
-          </dl>
-        </>
-      )}
-      {hop.carrier === "kafka" && (
-        <ol class="way">
-          <li>created by {sender.name}, whose id the record carries</li>
-          {hop.stored && (
-            <li>
-              <Choose state={state} span={hop.stored} /> kept it, with its headers, in the outbox
-            </li>
-          )}
-          {hop.sent && (
-            <li>
-              <Choose state={state} span={hop.sent} /> handed it to the broker{" "}
-              {duration(hop.sent.start - sender.start - sender.duration)} later
-            </li>
-          )}
-          {receiver && (
-            <li>
-              <Choose state={state} span={receiver} /> began{" "}
-              {duration(receiver.start - sender.start - sender.duration)} after it was created
-            </li>
-          )}
-        </ol>
-      )}
+      {hop.baggage && <BaggageHeader header={hop.baggage} />}
+      {hop.carrier === "kafka" && <KafkaWay state={state} hop={hop} />}
       {mismatch && (
         <p class="told warn" role="note">
           {mismatch}
@@ -156,6 +76,102 @@ function HopView({ state, hop }: { state: TraceState; hop: Hop }) {
         </p>
       )}
     </div>
+  );
+}
+
+/** The header as it is, and what each of its four parts says; the parts have the same colours in both. */
+function TraceparentHeader({ hop, traceId }: { hop: Hop; traceId: string }) {
+  const parts = readTraceparent(hop.traceparent);
+  if (!parts) {
+    return (
+      <p class="header-bytes">
+        <code>traceparent: {hop.traceparent}</code>
+      </p>
+    );
+  }
+  const { sender } = hop;
+  const isSampled = (Number.parseInt(parts.flags, 16) & 1) === 1;
+  return (
+    <>
+      <p class="header-bytes">
+        <code>
+          traceparent: <span class="part-0">{parts.version}</span>-
+          <span class="part-1">{parts.traceId}</span>-<span class="part-2">{parts.parentId}</span>-
+          <span class="part-3">{parts.flags}</span>
+        </code>
+      </p>
+      <dl class="attributes">
+        <div>
+          <dt class="part-0">version</dt>
+          <dd>{parts.version}</dd>
+        </div>
+        <div>
+          <dt class="part-1">trace id</dt>
+          <dd>{parts.traceId === traceId ? "this trace" : `another: ${parts.traceId}`}</dd>
+        </div>
+        <div>
+          <dt class="part-2">parent id</dt>
+          <dd>
+            {parts.parentId === sender.id
+              ? `the span that sent it, ${sender.name}`
+              : parts.parentId}
+          </dd>
+        </div>
+        <div>
+          <dt class="part-3">flags</dt>
+          <dd>{isSampled ? "sampled: it is kept" : "not sampled"}</dd>
+        </div>
+      </dl>
+    </>
+  );
+}
+
+function BaggageHeader({ header }: { header: string }) {
+  return (
+    <>
+      <p class="header-bytes">
+        <code>baggage: {header}</code>
+      </p>
+      <dl class="attributes">
+        {readBaggage(header).map(({ key, value, properties }, index) => (
+          <div key={index}>
+            <dt>baggage {key}</dt>
+            <dd>
+              {value}
+              {properties && <span class="faint"> ({properties})</span>}
+            </dd>
+          </div>
+        ))}
+      </dl>
+    </>
+  );
+}
+
+/** Where a record was between its creation and its handling. */
+function KafkaWay({ state, hop }: { state: TraceState; hop: Hop }) {
+  const { sender, receiver, stored, sent } = hop;
+  const createdNs = sender.start + sender.duration;
+  return (
+    <ol class="way">
+      <li>created by {sender.name}, whose id the record carries</li>
+      {stored && (
+        <li>
+          <Choose state={state} span={stored} /> kept it, with its headers, in the outbox
+        </li>
+      )}
+      {sent && (
+        <li>
+          <Choose state={state} span={sent} /> handed it to the broker{" "}
+          {duration(sent.start - createdNs)} later
+        </li>
+      )}
+      {receiver && (
+        <li>
+          <Choose state={state} span={receiver} /> began {duration(receiver.start - createdNs)}{" "}
+          after it was created
+        </li>
+      )}
+    </ol>
   );
 }
 

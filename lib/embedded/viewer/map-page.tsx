@@ -40,88 +40,86 @@ export function MapPage() {
       )}
       {map && map.nodes.length > 0 && (
         <>
-          <div class="map" role="region" aria-label="Map" tabIndex={0}>
-            <svg
-              role="img"
-              aria-label="Who calls whom; the table below says the same"
-              viewBox={`0 0 ${map.width} ${map.height}`}
-              style={{
-                width: "100%",
-                maxWidth: `${map.width}px`,
-                minWidth: `${map.width * 0.6}px`,
-              }}
-            >
-              <defs>
-                <marker
-                  id="arrow"
-                  viewBox="0 0 8 8"
-                  refX="7"
-                  refY="4"
-                  markerWidth="7"
-                  markerHeight="7"
-                  orient="auto"
-                >
-                  <path d="M0 0 L8 4 L0 8 z" />
-                </marker>
-              </defs>
-              {map.edges.map(({ edge, path, label }) => (
-                <g key={edge.from + edge.to} class={edge.errors > 0 ? "edge failed" : "edge"}>
-                  <path
-                    d={path}
-                    marker-end="url(#arrow)"
-                    stroke-width={1 + Math.log10(1 + edge.calls)}
-                  />
-                  <text x={label.x} y={label.y - 4}>
-                    {edge.rate.toFixed(edge.rate < 10 ? 1 : 0)}/s · {duration(edge.p95 * 1_000)}
-                  </text>
-                  {edge.errors > 0 && (
-                    <text class="error" x={label.x} y={label.y + 10}>
-                      {share(edge)} failed
-                    </text>
-                  )}
-                </g>
-              ))}
-              {map.nodes.map(({ node, x, y, width, height }) => (
-                <g
-                  key={node.id}
-                  class={`node ${node.kind}`}
-                  transform={`translate(${x - width / 2} ${y - height / 2})`}
-                  onClick={() =>
-                    node.kind === "service" &&
-                    go(`/?${new URLSearchParams({ service: node.name })}`)
-                  }
-                >
-                  <rect width={width} height={height} rx={SHAPES[node.kind]} />
-                  {node.kind === "service" && (
-                    <rect
-                      class="mark"
-                      width={5}
-                      height={height}
-                      style={{ fill: colorOf(node.name) }}
-                    />
-                  )}
-                  <text x={width / 2} y={height / 2 - 2} class="node-name">
-                    {node.name}
-                  </text>
-                  <text
-                    x={width / 2}
-                    y={height / 2 + 13}
-                    class={node.errors > 0 ? "error" : "faint"}
-                  >
-                    {node.errors > 0
-                      ? `${node.errors} of ${node.spans} failed`
-                      : node.kind === "service"
-                        ? count(node.spans, "span")
-                        : node.kind}
-                  </text>
-                </g>
-              ))}
-            </svg>
-          </div>
+          <Picture map={map} />
           <Table map={map} />
         </>
       )}
     </>
+  );
+}
+
+function Picture({ map }: { map: MapLayout }) {
+  return (
+    <div class="map" role="region" aria-label="Map" tabIndex={0}>
+      <svg
+        role="img"
+        aria-label="Who calls whom; the table below says the same"
+        viewBox={`0 0 ${map.width} ${map.height}`}
+        style={{ width: "100%", maxWidth: `${map.width}px`, minWidth: `${map.width * 0.6}px` }}
+      >
+        <defs>
+          <marker
+            id="arrow"
+            viewBox="0 0 8 8"
+            refX="7"
+            refY="4"
+            markerWidth="7"
+            markerHeight="7"
+            orient="auto"
+          >
+            <path d="M0 0 L8 4 L0 8 z" />
+          </marker>
+        </defs>
+        {map.edges.map((placed) => (
+          <Edge key={placed.edge.from + placed.edge.to} placed={placed} />
+        ))}
+        {map.nodes.map((placed) => (
+          <Node key={placed.node.id} placed={placed} />
+        ))}
+      </svg>
+    </div>
+  );
+}
+
+function Edge({ placed }: { placed: MapLayout["edges"][number] }) {
+  const { edge, path, label } = placed;
+  return (
+    <g class={edge.errors > 0 ? "edge failed" : "edge"}>
+      <path d={path} marker-end="url(#arrow)" stroke-width={1 + Math.log10(1 + edge.calls)} />
+      <text x={label.x} y={label.y - 4}>
+        {edge.rate.toFixed(edge.rate < 10 ? 1 : 0)}/s · {duration(edge.p95 * 1_000)}
+      </text>
+      {edge.errors > 0 && (
+        <text class="error" x={label.x} y={label.y + 10}>
+          {share(edge)} failed
+        </text>
+      )}
+    </g>
+  );
+}
+
+/** A service, of which a click shows the traces, or what it calls. */
+function Node({ placed }: { placed: MapLayout["nodes"][number] }) {
+  const { node, x, y, width, height } = placed;
+  const isService = node.kind === "service";
+  const what = isService ? count(node.spans, "span") : node.kind;
+  return (
+    <g
+      class={`node ${node.kind}`}
+      transform={`translate(${x - width / 2} ${y - height / 2})`}
+      onClick={() => isService && go(`/?${new URLSearchParams({ service: node.name })}`)}
+    >
+      <rect width={width} height={height} rx={SHAPES[node.kind]} />
+      {isService && (
+        <rect class="mark" width={5} height={height} style={{ fill: colorOf(node.name) }} />
+      )}
+      <text x={width / 2} y={height / 2 - 2} class="node-name">
+        {node.name}
+      </text>
+      <text x={width / 2} y={height / 2 + 13} class={node.errors > 0 ? "error" : "faint"}>
+        {node.errors > 0 ? `${node.errors} of ${node.spans} failed` : what}
+      </text>
+    </g>
   );
 }
 

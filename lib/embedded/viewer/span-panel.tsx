@@ -29,8 +29,6 @@ export function SpanPanel({ state }: { state: TraceState }) {
       </aside>
     );
   }
-  const exemplars = trace.wire.exemplars.filter((one) => one.span === span.id);
-  const linkedFrom = trace.wire.linkedFrom.filter(({ to }) => to === span.id);
   return (
     <aside class="details" aria-label="Span" data-span-id={span.id}>
       <h2>{span.name}</h2>
@@ -61,41 +59,82 @@ export function SpanPanel({ state }: { state: TraceState }) {
       <Section title="Attributes" count={span.attributes.length}>
         <Attributes attributes={span.attributes} />
       </Section>
-      <Section title="Log" count={span.logs.length}>
-        <ol class="log">
-          {span.logs.map((log, index) => (
-            <li key={index} class={log.severity >= 17 ? "error" : log.severity >= 13 ? "warn" : ""}>
-              <span class="faint">
-                {duration(Math.max(0, log.time - span.start))} {log.severityText}
-              </span>{" "}
-              <Value value={log.body} />
-              {log.attributes.length > 0 && <Attributes attributes={log.attributes} />}
-            </li>
-          ))}
-        </ol>
+      <Logs span={span} />
+      <Exemplars exemplars={trace.wire.exemplars.filter((one) => one.span === span.id)} />
+      <Events span={span} />
+      <Links state={state} span={span} />
+      <Section title="Resource" count={span.resource.attributes.length}>
+        <Attributes attributes={span.resource.attributes} />
       </Section>
-      <Section title="Measured here" count={exemplars.length}>
-        <ul class="links">
-          {exemplars.map(({ metric, unit, value, attributes }, index) => (
-            <li key={index}>
-              <a href={`/metrics-view?${new URLSearchParams({ name: metric })}`}>{metric}</a>{" "}
-              {value} {unit}
-              <Attributes attributes={attributes} />
-            </li>
-          ))}
-        </ul>
+      {!span.open && <SpanBytes key={span.id} traceId={trace.traceId} spanId={span.id} />}
+      <Section title="Ids" count={1}>
+        <Attributes attributes={idsOf(span, trace)} />
+        {span.parent && (
+          <button type="button" onClick={() => select(state, span.parent)}>
+            To its parent, {span.parent.name}
+          </button>
+        )}
       </Section>
-      <Section title="Events" count={span.events.length}>
-        <ol class="log">
-          {span.events.map((event, index) => (
-            <li key={index}>
-              <span class="faint">{duration(Math.max(0, event.time - span.start))}</span>{" "}
-              <b>{event.name}</b>
-              <Attributes attributes={event.attributes} />
-            </li>
-          ))}
-        </ol>
-      </Section>
+    </aside>
+  );
+}
+
+function Logs({ span }: { span: Span }) {
+  return (
+    <Section title="Log" count={span.logs.length}>
+      <ol class="log">
+        {span.logs.map((log, index) => (
+          <li key={index} class={log.severity >= 17 ? "error" : log.severity >= 13 ? "warn" : ""}>
+            <span class="faint">
+              {duration(Math.max(0, log.time - span.start))} {log.severityText}
+            </span>{" "}
+            <Value value={log.body} />
+            {log.attributes.length > 0 && <Attributes attributes={log.attributes} />}
+          </li>
+        ))}
+      </ol>
+    </Section>
+  );
+}
+
+/** What was measured while it was the active span. */
+function Exemplars({ exemplars }: { exemplars: Trace["wire"]["exemplars"] }) {
+  return (
+    <Section title="Measured here" count={exemplars.length}>
+      <ul class="links">
+        {exemplars.map(({ metric, unit, value, attributes }, index) => (
+          <li key={index}>
+            <a href={`/metrics-view?${new URLSearchParams({ name: metric })}`}>{metric}</a> {value}{" "}
+            {unit}
+            <Attributes attributes={attributes} />
+          </li>
+        ))}
+      </ul>
+    </Section>
+  );
+}
+
+function Events({ span }: { span: Span }) {
+  return (
+    <Section title="Events" count={span.events.length}>
+      <ol class="log">
+        {span.events.map((event, index) => (
+          <li key={index}>
+            <span class="faint">{duration(Math.max(0, event.time - span.start))}</span>{" "}
+            <b>{event.name}</b>
+            <Attributes attributes={event.attributes} />
+          </li>
+        ))}
+      </ol>
+    </Section>
+  );
+}
+
+/** Both ways: what it links to, and what links to it. */
+function Links({ state, span }: { state: TraceState; span: Span }) {
+  const linkedFrom = state.trace.value.wire.linkedFrom.filter(({ to }) => to === span.id);
+  return (
+    <>
       <Section title="Links" count={span.links.length}>
         <ul class="links">
           {span.links.map((link) => (
@@ -120,19 +159,7 @@ export function SpanPanel({ state }: { state: TraceState }) {
           ))}
         </ul>
       </Section>
-      <Section title="Resource" count={span.resource.attributes.length}>
-        <Attributes attributes={span.resource.attributes} />
-      </Section>
-      {!span.open && <SpanBytes key={span.id} traceId={trace.traceId} spanId={span.id} />}
-      <Section title="Ids" count={1}>
-        <Attributes attributes={idsOf(span, trace)} />
-        {span.parent && (
-          <button type="button" onClick={() => select(state, span.parent)}>
-            To its parent, {span.parent.name}
-          </button>
-        )}
-      </Section>
-    </aside>
+    </>
   );
 }
 

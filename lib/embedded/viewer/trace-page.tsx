@@ -195,76 +195,23 @@ function StillOpen({ state }: { state: TraceState }) {
 }
 
 function Toolbar({ state }: { state: TraceState }) {
-  const matches = state.found.value.size;
-  const sought = state.sought.value.trim() !== "";
+  const { traceId, logs } = state.trace.value;
   return (
     <div class="toolbar">
-      <search>
-        <label>
-          <span class="visually-hidden">Find in this trace</span>
-          <input
-            id="find"
-            type="search"
-            placeholder="Find: a text, key=value   ( / )"
-            value={state.sought.value}
-            onInput={(event) => (state.sought.value = event.currentTarget.value)}
-            onChange={() => setQuery({ find: state.sought.value.trim() })}
-            onKeyDown={(event) => {
-              if (event.key === "Enter") step(state, isFound(state), event.shiftKey ? -1 : 1);
-              if (event.key === "Escape") event.currentTarget.blur();
-            }}
-          />
-        </label>
-        {sought && (
-          <>
-            <span role="status">{count(matches, "span")}</span>
-            <button
-              type="button"
-              aria-label="Previous"
-              onClick={() => step(state, isFound(state), -1)}
-            >
-              ↑
-            </button>
-            <button type="button" aria-label="Next" onClick={() => step(state, isFound(state), 1)}>
-              ↓
-            </button>
-            <label>
-              <input
-                type="checkbox"
-                checked={state.onlyFound.value}
-                onChange={(event) => (state.onlyFound.value = event.currentTarget.checked)}
-              />{" "}
-              these only
-            </label>
-          </>
-        )}
-      </search>
+      <Find state={state} />
       <span class="tools">
-        <button
-          type="button"
-          aria-pressed={state.showCritical.value}
+        <Switch
+          of={state.showCritical}
           title="The pieces that the whole duration is made of (c)"
-          onClick={() => (state.showCritical.value = !state.showCritical.value)}
-        >
-          Critical path
-        </button>
-        <button
-          type="button"
-          aria-pressed={state.foldRepeats.value}
+          text="Critical path"
+        />
+        <Switch
+          of={state.foldRepeats}
           title="Siblings that say the same in one row (f)"
-          onClick={() => (state.foldRepeats.value = !state.foldRepeats.value)}
-        >
-          Fold repeats
-        </button>
-        {state.trace.value.logs.length > 0 && (
-          <button
-            type="button"
-            aria-pressed={logRows.value}
-            title="Log records among the spans (l)"
-            onClick={() => (logRows.value = !logRows.value)}
-          >
-            Log rows
-          </button>
+          text="Fold repeats"
+        />
+        {logs.length > 0 && (
+          <Switch of={logRows} title="Log records among the spans (l)" text="Log rows" />
         )}
         <button type="button" onClick={() => collapseAll(state)}>
           Collapse
@@ -273,10 +220,10 @@ function Toolbar({ state }: { state: TraceState }) {
           Expand
         </button>
         <CompareWith trace={state.trace.value} />
-        <a class="button" href={`/api/view/export?trace=${state.trace.value.traceId}`} download>
+        <a class="button" href={`/api/view/export?trace=${traceId}`} download>
           Save
         </a>
-        <a class="button" href={`/logs?trace=${state.trace.value.traceId}`}>
+        <a class="button" href={`/logs?trace=${traceId}`}>
           Logs
         </a>
         <span role="group" aria-label="Show as" class="switch">
@@ -293,6 +240,66 @@ function Toolbar({ state }: { state: TraceState }) {
         </span>
       </span>
     </div>
+  );
+}
+
+/** A button that is pressed while something is on. */
+function Switch(props: { of: Signal<boolean>; title: string; text: string }) {
+  const { of: isOn, title, text } = props;
+  return (
+    <button
+      type="button"
+      aria-pressed={isOn.value}
+      title={title}
+      onClick={() => (isOn.value = !isOn.value)}
+    >
+      {text}
+    </button>
+  );
+}
+
+function Find({ state }: { state: TraceState }) {
+  return (
+    <search>
+      <label>
+        <span class="visually-hidden">Find in this trace</span>
+        <input
+          id="find"
+          type="search"
+          placeholder="Find: a text, key=value   ( / )"
+          value={state.sought.value}
+          onInput={(event) => (state.sought.value = event.currentTarget.value)}
+          onChange={() => setQuery({ find: state.sought.value.trim() })}
+          onKeyDown={(event) => {
+            if (event.key === "Enter") step(state, isFound(state), event.shiftKey ? -1 : 1);
+            if (event.key === "Escape") event.currentTarget.blur();
+          }}
+        />
+      </label>
+      {state.sought.value.trim() !== "" && (
+        <>
+          <span role="status">{count(state.found.value.size, "span")}</span>
+          <button
+            type="button"
+            aria-label="Previous"
+            onClick={() => step(state, isFound(state), -1)}
+          >
+            ↑
+          </button>
+          <button type="button" aria-label="Next" onClick={() => step(state, isFound(state), 1)}>
+            ↓
+          </button>
+          <label>
+            <input
+              type="checkbox"
+              checked={state.onlyFound.value}
+              onChange={(event) => (state.onlyFound.value = event.currentTarget.checked)}
+            />{" "}
+            these only
+          </label>
+        </>
+      )}
+    </search>
   );
 }
 

@@ -131,10 +131,6 @@ function SearchForm() {
     );
     setQuery(changes, "push");
   };
-  const hasTime = value("from") !== "" || value("to") !== "";
-  // What is not known yet is a choice all the same: the address may name it before the store has answered.
-  const names =
-    services.value.includes(service) || !service ? services.value : [...services.value, service];
   return (
     <form
       ref={form}
@@ -157,25 +153,11 @@ function SearchForm() {
           onInput={(event) => event.currentTarget.value === "" && value("text") && submit()}
         />
       </label>
-      <label>
-        Service
-        <select name="service" value={service} onChange={submit}>
-          <option value="">all</option>
-          {names.map((name) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </select>
-      </label>
+      <ServiceChoice service={service} onChange={submit} />
       <label>
         Operation
         <input name="operation" {...typed("operation")} list="operations" onChange={submit} />
-        <datalist id="operations">
-          {facets.value.operations.map((name) => (
-            <option key={name} value={name} />
-          ))}
-        </datalist>
+        <Suggestions id="operations" values={facets.value.operations} />
       </label>
       <label>
         Attribute
@@ -186,11 +168,7 @@ function SearchForm() {
           placeholder="key=value"
           onChange={submit}
         />
-        <datalist id="keys">
-          {facets.value.keys.map((name) => (
-            <option key={name} value={name} />
-          ))}
-        </datalist>
+        <Suggestions id="keys" values={facets.value.keys} />
       </label>
       <label>
         Status
@@ -214,16 +192,51 @@ function SearchForm() {
           Clear
         </a>
       )}
-      {hasTime && (
-        <span class="chosen-time">
-          {value("from") && `from ${dateTime(Number(value("from")), utc.value)} `}
-          {value("to") && `to ${dateTime(Number(value("to")), utc.value)}`}{" "}
-          <button type="button" onClick={() => setQuery({ from: "", to: "" }, "push")}>
-            any time
-          </button>
-        </span>
-      )}
+      <ChosenTime />
     </form>
+  );
+}
+
+/** A service; one that is not known yet is a choice all the same: the address may name it before the store has answered. */
+function ServiceChoice({ service, onChange }: { service: string; onChange: () => void }) {
+  const names =
+    services.value.includes(service) || !service ? services.value : [...services.value, service];
+  return (
+    <label>
+      Service
+      <select name="service" value={service} onChange={onChange}>
+        <option value="">all</option>
+        {names.map((name) => (
+          <option key={name} value={name}>
+            {name}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+function Suggestions({ id, values }: { id: string; values: readonly string[] }) {
+  return (
+    <datalist id={id}>
+      {values.map((name) => (
+        <option key={name} value={name} />
+      ))}
+    </datalist>
+  );
+}
+
+/** The part of time that was dragged among the points. */
+function ChosenTime() {
+  if (!value("from") && !value("to")) return null;
+  return (
+    <span class="chosen-time">
+      {value("from") && `from ${dateTime(Number(value("from")), utc.value)} `}
+      {value("to") && `to ${dateTime(Number(value("to")), utc.value)}`}{" "}
+      <button type="button" onClick={() => setQuery({ from: "", to: "" }, "push")}>
+        any time
+      </button>
+    </span>
   );
 }
 
