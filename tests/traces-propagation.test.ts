@@ -209,8 +209,7 @@ describe("an unsampled order", () => {
     async () => {
       const others = recordingService(() => Response.json([]));
       const gateway = await startServiceProcess("gateway", {
-        ORDERS_SERVICE_URL: others.url,
-        INVENTORY_SERVICE_URL: others.url,
+        ...allCalledAt(others.url, "gateway"),
         OTEL_TRACES_EXPORTER: "none",
         OTEL_METRICS_EXPORTER: "none",
       });

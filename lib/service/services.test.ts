@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { endingOrder, factsOf, neededBy, SERVICE_NAMES } from "./services.ts";
+import { endingOrder, factsOf, neededBy, SERVICE_NAMES, urlVariable } from "./services.ts";
 
 const FOLDER = join(import.meta.dir, "../../services");
 
@@ -33,8 +33,8 @@ test("what a service needs has its value, and nothing else", () => {
   const values = { postgres: () => "p", kafka: () => "k", url: (name: string) => `u-${name}` };
   expect(neededBy("email", values)).toEqual({});
   expect(neededBy("orders", values)).toEqual({ POSTGRES_URL: "p", KAFKA_BROKERS: "k" });
-  expect(neededBy("gateway", values)).toEqual({
-    ORDERS_SERVICE_URL: "u-orders",
-    INVENTORY_SERVICE_URL: "u-inventory",
-  });
+  expect(neededBy("gateway", values)).toEqual(
+    Object.fromEntries(factsOf("gateway").calls.map((name) => [urlVariable(name), `u-${name}`])),
+  );
+  expect(urlVariable("orders")).toBe("ORDERS_SERVICE_URL");
 });

@@ -53,6 +53,36 @@ describe("what is forgotten is named by a check that fails", () => {
   });
 });
 
+describe("a service of another kind fits all files that tell of it", () => {
+  test.each([
+    ["reached from outside", 'edge: true, calls: ["orders"]'],
+    ["that takes records, and that nobody calls", 'kafka: true, calls: ["orders"]'],
+    ["with both servers", "postgres: true, kafka: true, calls: []"],
+    ["that calls nobody and needs nothing", "calls: []"],
+  ])("%s", async (_, facts) => {
+    const { folder, bun } = await copyWith([]);
+    const edit = async (path: string, from: string, to: string) => {
+      const text = await Bun.file(join(folder, path)).text();
+      expect([path, text.includes(from)]).toEqual([path, true]);
+      await Bun.write(join(folder, path), text.replace(from, to));
+    };
+    const email = "  email: {";
+    const shipping = `  shipping: { what: "the shipping service", port: 8085, ${facts} },\n`;
+    await edit("lib/service/services.ts", email, shipping + email);
+    // A host port of its own is told by hand, as a check says.
+    await edit("docs/operations.md", "`GATEWAY_PORT`,", "`GATEWAY_PORT`, `SHIPPING_PORT`,");
+    const config = "export const loadShippingConfig = () => ({});\n";
+    await Bun.write(join(folder, OWN_FOLDER, "config.ts"), config);
+    expect(await bun("run", "generate")).toMatchObject({ status: 0 });
+    const files = ["generated", "stack-files", "stack-addresses", "kubernetes-files"];
+    const checks = await bun("test", ...files.map((name) => `tests/${name}.test.ts`));
+    expect(checks.output).not.toContain("(fail)");
+    expect(checks.status).toBe(0);
+    const stack = await bun("scripts/check-stack/index.ts", "kubernetes", "prometheus");
+    expect(stack.status, stack.output).toBe(0);
+  });
+});
+
 describe("followed to its end", () => {
   let bun: Bun;
   beforeAll(async () => {
@@ -93,7 +123,7 @@ function isCopied(path: string): boolean {
 type Bun = (...args: string[]) => Promise<{ status: number; output: string }>;
 
 /** A copy of the checkout in which these steps have been followed. */
-async function copyWith(some: typeof steps): Promise<{ bun: Bun }> {
+async function copyWith(some: typeof steps): Promise<{ folder: string; bun: Bun }> {
   const folder = await mkdtemp(join(tmpdir(), "orderflow-recipe-"));
   cleanUps.push(() => rm(folder, { recursive: true, force: true }));
   await cp(ROOT, folder, { recursive: true, filter: isCopied });
@@ -102,6 +132,7 @@ async function copyWith(some: typeof steps): Promise<{ bun: Bun }> {
 
   const { POSTGRES_URL: _, POSTGRES_URL_FILE: __, KAFKA_BROKERS: ___, ...env } = process.env;
   return {
+    folder,
     bun: async (...args) => {
       const child = Bun.spawn([process.execPath, ...args], {
         cwd: folder,

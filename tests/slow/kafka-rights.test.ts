@@ -90,6 +90,7 @@ describe.skipIf(!libsDir)("on Apache Kafka with an authorizer, of APACHE_KAFKA_L
     const email = await service("email");
     const orders = await service("orders", "orders");
     const urls = {
+      ...allCalledAt("http://127.0.0.1:9", "worker"),
       ORDERS_SERVICE_URL: orders.url,
       INVENTORY_SERVICE_URL: inventory.url,
       EMAIL_SERVICE_URL: email.url,

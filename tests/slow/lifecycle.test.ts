@@ -336,10 +336,7 @@ describe("while PostgreSQL is away", () => {
     expect(answer.headers.get("retry-after")).toMatch(/^\d+$/);
 
     // What stands in front of it stays ready: it would answer 503 for this route only.
-    const gateway = await start("gateway", {
-      ORDERS_SERVICE_URL: inventory.url,
-      INVENTORY_SERVICE_URL: inventory.url,
-    });
+    const gateway = await start("gateway", allCalledAt(inventory.url, "gateway"));
     await gateway.ready();
     expectError(await call("GET", `${gateway.url}/inventory`), 503, /database/);
 

@@ -11,7 +11,7 @@ import { newOrder, postOrder } from "../support/api.ts";
 import { chromiumPath, openPage, startBrowser } from "../support/browser.ts";
 import { nobody, startFakeService } from "../support/fake-service.ts";
 import { connectRaw } from "../support/hostile/raw-http.ts";
-import { startServiceProcess } from "../support/service-process.ts";
+import { allCalledAt, startServiceProcess } from "../support/service-process.ts";
 import { stack, startStack, STACK_START_TIMEOUT_MS, TEST_TIMEOUT_MS } from "../support/stack.ts";
 
 interface Description {
@@ -234,8 +234,7 @@ function ajv() {
 
 async function gatewayBefore(service: string): Promise<string> {
   const gateway = await startServiceProcess("gateway", {
-    ORDERS_SERVICE_URL: service,
-    INVENTORY_SERVICE_URL: service,
+    ...allCalledAt(service, "gateway"),
     OTEL_TRACES_EXPORTER: "none",
     OTEL_METRICS_EXPORTER: "none",
   });

@@ -255,8 +255,8 @@ async function brokenGateway({ start, backend }: Side): Promise<void> {
   });
   await fetch(`${passingOn.url}/orders/BROKEN`);
   const gateway = await start("gateway", {
+    ...allCalledAt(`http://${CLOSED_PORT_URL}`, "gateway"),
     ORDERS_SERVICE_URL: backend.hangingUrl,
-    INVENTORY_SERVICE_URL: `http://${CLOSED_PORT_URL}`,
     HTTP_REQUESTS_MAX: "1",
   });
   await fetch(`${gateway.url}/inventory`); // 502
