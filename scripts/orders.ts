@@ -1,8 +1,7 @@
 // Orders on the command line: which ones nobody settles, and another try for those whose event got lost.
-import { KafkaJSError } from "kafkajs";
 import { createKafka } from "#lib/kafka/client.ts";
 import { loadKafkaConfig } from "#lib/kafka/config.ts";
-import { describeError } from "#lib/kafka/errors.ts";
+import { describeError, isKafkaError } from "#lib/kafka/errors.ts";
 import { ConfigError, databaseConfig } from "#lib/service/config.ts";
 import { openDatabase } from "#lib/service/database.ts";
 import { SERVICE_NAMESPACE } from "#lib/service/services.ts";
@@ -113,7 +112,7 @@ function secondsOf(text: string): number {
 /** What our own errors say is for a person; the cause tells what is wrong with the server. */
 function describe(error: unknown): string {
   if (error instanceof ConfigError) return error.message;
-  if (error instanceof KafkaJSError) return describeError(error);
+  if (isKafkaError(error)) return describeError(error);
   const { cause } = error as { cause?: unknown };
   return cause === undefined ? errorText(error) : `${errorText(error)} (${errorText(cause)})`;
 }

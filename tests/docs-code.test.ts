@@ -296,6 +296,7 @@ describe("the arrows of docs/architecture.md", () => {
     ["lib/service/app.ts", 'import { x } from "#lib/kafka/topics.ts";'],
     ["lib/orders/order.ts", 'import { x } from "../kafka/topics.ts";'],
     ["lib/telemetry/span.ts", 'import { x } from "#lib/waiting/waiting.ts";'],
+    ["services/orders/relay.ts", 'import type { Kafka } from "kafkajs";'],
     ["lib/service/app.ts", 'import { x } from "#lib/embedded/postgres.ts";'],
     ["lib/service/app.ts", 'import { context, suppressTracing } from "@opentelemetry/core";'],
     ["services/orders/app.ts", 'import { x } from "@opentelemetry/sdk-metrics";'],

@@ -7,6 +7,8 @@ import { registerCodecs } from "./codecs.ts";
 import type { KafkaConnection } from "./config.ts";
 import { saslOptions } from "./sasl.ts";
 
+export type { Kafka } from "kafkajs";
+
 /**
  * Makes a client. It connects when a producer, consumer or admin made from it does.
  *

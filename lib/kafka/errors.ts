@@ -36,6 +36,11 @@ export function errorName(error: Error): string {
   return error.name === "Error" ? error.constructor.name : error.name;
 }
 
+/** Whether it is the client library's own error, whatever it wraps. */
+export function isKafkaError(error: unknown): boolean {
+  return error instanceof KafkaJSError;
+}
+
 /** Whether a broker refused records because they are larger than their topic allows. */
 export function isTooLarge(error: unknown): boolean {
   // kafkajs wraps what the broker answered.

@@ -12,7 +12,7 @@
  * be written to has its events put off, and the others go on.
  */
 import { context, ROOT_CONTEXT } from "@opentelemetry/api";
-import type { Kafka } from "kafkajs";
+import type { Kafka } from "#lib/kafka/client.ts";
 import { createPublisher, type Publisher } from "#lib/kafka/publisher.ts";
 import { ORDER_CREATED_TOPIC, ORDER_TOPIC_PARTITIONS } from "#lib/orders/order-created.ts";
 import type { Database } from "#lib/service/database.ts";

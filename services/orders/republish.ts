@@ -5,8 +5,7 @@
  * It may be run at any time, twice at once too, beside running services: an event that is published
  * though another one of its order is on its way is settled twice, which changes nothing.
  */
-import type { Kafka } from "kafkajs";
-import { withAdmin } from "#lib/kafka/client.ts";
+import { withAdmin, type Kafka } from "#lib/kafka/client.ts";
 import { listDeadLetters, type LetterPlace } from "#lib/kafka/dead-letters.ts";
 import { readTopic, type OffsetRange } from "#lib/kafka/topic-reader.ts";
 import {

@@ -43,6 +43,7 @@ function isAllowed(path: string, target: string, names: string): boolean {
   if (SDK.test(target) && own !== "lib/telemetry" && !own.startsWith("lib/embedded")) {
     return target === "@opentelemetry/core" && /^\{ suppressTracing \} $/.test(names);
   }
+  if (target === "kafkajs" && own !== "lib/kafka") return false;
   return !(own === "lib/orders" || own === "lib/waiting") || !IO.test(target);
 }
 
