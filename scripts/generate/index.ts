@@ -3,10 +3,11 @@
  *
  * tests/generated.test.ts fails where a file is behind.
  */
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { SERVICE_NAMES } from "#lib/service/services.ts";
 import { PROMETHEUS_FOLDER, ROOT } from "../check-stack/files.ts";
 import { KUBERNETES_FOLDER } from "../check-stack/kubernetes-files.ts";
+import { pageNames, pagePath, withGenerated } from "../tutorial/pages/page.ts";
 import { configurationDocs } from "./config-docs.ts";
 import {
   connectionsTable,
@@ -55,6 +56,11 @@ export const GENERATED: ReadonlyMap<string, Render> = new Map<string, Render>([
   ["docs/configuration.md", configurationDocs],
   ["docs/operations.md", sections({ memory: memoryTable, connections: connectionsTable })],
   ["docs/telemetry.md", sections(TELEMETRY_SECTIONS)],
+  // Listings and differences; what a run prints is recorded by scripts/tutorial/pages/index.ts.
+  ...pageNames().map((page): [string, Render] => [
+    relative(ROOT, pagePath(page)),
+    (text) => withGenerated(text, page),
+  ]),
 ]);
 
 function manifest(path: string): string {

@@ -32,10 +32,6 @@ test("every stage has its page", () => {
 });
 
 describe.each(pages)("%s", (page, text) => {
-  test("shows the files' code (else: bun scripts/tutorial/pages/index.ts)", async () => {
-    expect(await withGenerated(text, page)).toBe(text);
-  });
-
   test("shows a run wherever it promises one (else: … --record all)", () => {
     expect(recordingsOf(text, page)).toBeArray();
   });
