@@ -47,7 +47,7 @@ const STOP_POLL_MS = 10;
 export interface RelayOptions {
   database: Database;
   kafka: Kafka;
-  /** How often to look for events that no ring told of: those of other replicas. */
+  /** How often to look for events that nobody woke it for: those of other replicas. */
   pollIntervalMs: number;
   /** Events taken in hand at a time. */
   batchRowsMax: number;
@@ -255,7 +255,7 @@ export class Relay {
     }
   }
 
-  /** Finds what no ring told of: events of other replicas, and those put off. */
+  /** Finds what nobody woke it for: events of other replicas, and those put off. */
   async #look(): Promise<void> {
     try {
       if ((await lookAtBacklog(this.#database)) > 0) this.wake();
