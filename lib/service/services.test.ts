@@ -38,3 +38,7 @@ test("what a service needs has its value, and nothing else", () => {
   );
   expect(urlVariable("orders")).toBe("ORDERS_SERVICE_URL");
 });
+
+test("a name is one word: variables, host names and folders are made of it", () => {
+  for (const name of SERVICE_NAMES) expect(name).toMatch(/^[a-z]+$/);
+});
